@@ -20,7 +20,9 @@ def occupied_by(spec: Path, env: Mapping[str, str]) -> list[str]:
     migration = load_migration(spec, env)
     both = live(migration, env)
     usual = _usual(migration)
-    return sorted({_named(account, usual) for account in (both.source, both.destination)})
+    return sorted(
+        {_named(account, usual) for account in (both.source, both.destination)}
+    )
 
 
 def _usual(migration: Migration) -> set[str]:

@@ -20,7 +20,14 @@ from engine.errors import UsageError
 BESIDE = ("connectors", "templates", "transforms")  # folders beside `specs`
 MOST_FILES = 2000
 MOST_BYTES = 20_000_000
-_DAY_ONE = (1980, 1, 1, 0, 0, 0)  # of every file, for the content alone is the archive's name
+_DAY_ONE = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # of every file, for the content alone is the archive's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +126,20 @@ def _checked(bundle: Bundle) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(bundle.archive)) as archive:
             entries = archive.infolist()
             fits = sum(entry.file_size for entry in entries) <= MOST_BYTES
-            files = {entry.filename: archive.read(entry) for entry in entries} if fits else {}
+            files = (
+                {entry.filename: archive.read(entry) for entry in entries}
+                if fits
+                else {}
+            )
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UsageError(_changed(bundle, str(error))) from None
 
     if _digest(files) != bundle.digest:
         raise UsageError(_changed(bundle, "its content has another digest"))
     if any(_leads_out(name) for name in (*files, bundle.spec)):
-        raise UsageError(_changed(bundle, "a name in it leads out of its folder"))
+        raise UsageError(
+            _changed(bundle, "a name in it leads out of its folder")
+        )
     return files
 
 
@@ -139,12 +152,19 @@ def _changed(bundle: Bundle, why: str) -> str:
 
 def _leads_out(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts
+    return (
+        path.is_absolute()
+        or ".." in path.parts
+        or "\\" in name
+        or not path.parts
+    )
 
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+    ) as file:
         file.write(content)
 
 

@@ -8,11 +8,27 @@ from typing import Literal
 
 from engine.errors import UsageError
 
-State = Literal["idle", "queued", "running", "paused", "retrying", "waiting", "stopped"]
+State = Literal[
+    "idle", "queued", "running", "paused", "retrying", "waiting", "stopped"
+]
 
 # seconds before a turn is tried again; after the last one a person is needed
-AFTER_REFUSAL = (60.0, 120.0, 300.0, 900.0, 3600.0)  # a platform does not answer
-AFTER_STORE = (5.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0)  # the store is held, or not there
+AFTER_REFUSAL = (
+    60.0,
+    120.0,
+    300.0,
+    900.0,
+    3600.0,
+)  # a platform does not answer
+AFTER_STORE = (
+    5.0,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    300.0,
+)  # the store is held, or not there
 AFTER_CRASH = (5.0,)
 BUSY = 5.0  # seconds until an account that another migration works on is asked for again
 
@@ -22,6 +38,7 @@ INTERRUPTED = 130
 OCCUPIED = 76  # of our own: another migration is at work on one of the accounts
 _PAUSES = {3: AFTER_REFUSAL, 5: AFTER_STORE}
 _FOR_A_PERSON = (2, 4)
+_NO_FAILURE = (PAUSED, INTERRUPTED, OCCUPIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +73,46 @@ class Next:
 def after(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     """What comes after a turn that began after so many failures in a row."""
     if ended.code in DONE:
-        return _after_a_good_turn(goal, now)
-    if ended.code == PAUSED:
-        return _at(goal, max(ended.until, now), "paused", 0, ended.reason, now)
-    if ended.code == INTERRUPTED:
-        return _at(goal, now, "queued", failures, "", now)
-    if ended.code == OCCUPIED:
-        return _at(goal, now + BUSY, "queued", failures, ended.reason, now)
+        return (
+            _turn(goal, now + goal.every, "queued")
+            if goal.every
+            else Next("idle")
+        )
     if ended.code in _FOR_A_PERSON:
         return Next("waiting", reason=ended.reason)
+    if ended.code in _NO_FAILURE:
+        return _put_back(goal, ended, failures, now)
 
     pauses = _PAUSES.get(ended.code, AFTER_CRASH)
     if failures >= len(pauses):
-        return Next("waiting", reason=f"{ended.reason} (tried {failures + 1} times)")
-    pause = pauses[failures]
-    return _at(goal, now + pause, "retrying", failures + 1, ended.reason, now)
+        return Next(
+            "waiting", reason=f"{ended.reason} (tried {failures + 1} times)"
+        )
+    at = now + pauses[failures]
+    return _turn(goal, at, "retrying", failures + 1, ended.reason)
 
 
-def _after_a_good_turn(goal: Goal, now: float) -> Next:
-    if not goal.every:
-        return Next("idle")
-    return _at(goal, now + goal.every, "queued", 0, "", now)
+def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
+    """After a turn that was not over, and nothing was wrong with it."""
+    if ended.code == PAUSED:
+        return _turn(goal, max(ended.until, now), "paused", 0, ended.reason)
+    at = now + BUSY if ended.code == OCCUPIED else now
+    return _turn(goal, at, "queued", failures)
 
 
-def _at(goal: Goal, at: float, state: State, failures: int, reason: str, now: float) -> Next:
+def _turn(
+    goal: Goal, at: float, state: State, failures: int = 0, reason: str = ""
+) -> Next:
+    """The next turn, unless the time that was given is over by then."""
     at = opening(goal.window, at)
-    if goal.until and at > goal.until:
-        done = state == "queued"
-        why = f"{reason or 'interrupted'} – the time it was given has ended"
-        return Next("idle" if done and goal.every else "waiting", reason="" if done else why)
-    return Next(state, at, failures, reason)
+    if not goal.until or at <= goal.until:
+        return Next(state, at, failures, reason)
+    if state == "queued" and goal.every:
+        return Next("idle")
+    return Next(
+        "waiting",
+        reason=f"{reason or 'it is not done'} – the time it was given is over",
+    )
 
 
 # -- windows of the day, in UTC
@@ -94,11 +121,15 @@ def _at(goal: Goal, at: float, state: State, failures: int, reason: str, now: fl
 def span(window: str) -> tuple[time, time]:
     """The two ends of `22:00-06:00`; raises UsageError."""
     try:
-        first, last = (time.fromisoformat(part.strip()) for part in window.split("-"))
+        first, last = (
+            time.fromisoformat(part.strip()) for part in window.split("-")
+        )
     except ValueError:
         first = last = time.min
     if first == last:
-        raise UsageError(f"--window {window!r} is not a span of the day – write 22:00-06:00")
+        raise UsageError(
+            f"--window {window!r} is not a span of the day – write 22:00-06:00"
+        )
     return first, last
 
 

@@ -28,7 +28,9 @@ class Forecast:
 
     calls: int
     uses: tuple[Use, ...]
-    days: tuple[tuple[int, float], ...]  # migrations that write, and their calls, day by day
+    days: tuple[
+        tuple[int, float], ...
+    ]  # migrations that write, and their calls, day by day
 
 
 def added_up(plans: Mapping[str, Mapping[str, Any]]) -> Forecast:
@@ -56,19 +58,29 @@ def _days_of(limit: Mapping[str, Any]) -> int:
     """How many days a limit alone makes it take."""
     if limit["seconds"] < DAY or not limit["allowance"]:
         return 0
-    return math.ceil(limit["needed"] / limit["allowance"] * limit["seconds"] / DAY)
+    return math.ceil(
+        limit["needed"] / limit["allowance"] * limit["seconds"] / DAY
+    )
 
 
 def _days(
     plans: Mapping[str, Mapping[str, Any]], uses: Sequence[Use]
 ) -> list[tuple[int, float]]:
     """Each migration's calls spread evenly over its days."""
-    length = {name: max(1, math.ceil(plan["seconds"] / DAY)) for name, plan in plans.items()}
+    length = {
+        name: max(1, math.ceil(plan["seconds"] / DAY))
+        for name, plan in plans.items()
+    }
     for use in uses:
         length[use.name] = max(length[use.name], use.days)
 
     found = []
     for day in range(max(length.values(), default=0)):
         going = [name for name, days in length.items() if day < days]
-        found.append((len(going), sum(plans[name]["calls"] / length[name] for name in going)))
+        found.append(
+            (
+                len(going),
+                sum(plans[name]["calls"] / length[name] for name in going),
+            )
+        )
     return found

@@ -33,14 +33,20 @@ class Migrations(Collector):
         """One gauge for each figure, and one with the states."""
         rows = collected(self._engine)
         state = GaugeMetricFamily(
-            "etl_migration_state", "1 for the state that it is in", labels=("name", "state")
+            "etl_migration_state",
+            "1 for the state that it is in",
+            labels=("name", "state"),
         )
         for row in rows:
             for each in get_args(State):
-                state.add_metric((row["name"], each), float(row["state"] == each))
+                state.add_metric(
+                    (row["name"], each), float(row["state"] == each)
+                )
         yield state
         for figure, meaning in FIGURES.items():
-            gauge = GaugeMetricFamily(f"etl_migration_{figure}", meaning, labels=("name",))
+            gauge = GaugeMetricFamily(
+                f"etl_migration_{figure}", meaning, labels=("name",)
+            )
             for row in rows:
                 if row[figure] is not None:
                     gauge.add_metric((row["name"],), float(row[figure]))

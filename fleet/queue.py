@@ -25,10 +25,12 @@ _BEGINNING = 1_700_000_000  # priorities count minutes from here
 
 _ALONE = sa.select(sa.func.pg_try_advisory_xact_lock(7_304_126))
 
-Work = Callable[[str, int], Awaitable[None]]  # the migration's name, and the job
+Work = Callable[
+    [str, int], Awaitable[None]
+]  # the migration's name, and the job
 
 
-class Again(Exception):  # noqa: N818 - it is no error
+class Again(Exception):
     """A turn has ended, and another one is to follow."""
 
     def __init__(self, at: float) -> None:
@@ -44,7 +46,10 @@ class Turns(retry.BaseRetryStrategy):
     """
 
     def get_retry_decision(
-        self, *, exception: BaseException, job: Job
+        self,
+        *,
+        exception: BaseException,
+        job: Job,  # noqa: ARG002 - the queue's own name
     ) -> retry.RetryDecision | None:
         """When the next turn is."""
         now = time.time()
@@ -73,18 +78,25 @@ def conninfo(engine: sa.Engine) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def app_for(engine: sa.Engine, work: Work | None = None, workers: int = 1) -> procrastinate.App:
+def app_for(
+    engine: sa.Engine, work: Work | None = None, workers: int = 1
+) -> procrastinate.App:
     """The queue; with `work`, as a worker has it."""
-    options = {
-        "conninfo": conninfo(engine),
-        "kwargs": {"options": f"-csearch_path={SCHEMA}"},
-        "min_size": 1,
-    }
-    connector: procrastinate.BaseConnector
+    settings = {"options": f"-csearch_path={SCHEMA}"}
+    connector: (
+        procrastinate.SyncPsycopgConnector | procrastinate.PsycopgConnector
+    )
     if work is None:
-        connector = procrastinate.SyncPsycopgConnector(**options, max_size=1)
+        connector = procrastinate.SyncPsycopgConnector(
+            conninfo=conninfo(engine), kwargs=settings, min_size=1, max_size=1
+        )
     else:
-        connector = procrastinate.PsycopgConnector(**options, max_size=workers + 3)
+        connector = procrastinate.PsycopgConnector(
+            conninfo=conninfo(engine),
+            kwargs=settings,
+            min_size=1,
+            max_size=workers + 3,
+        )
     app = procrastinate.App(connector=connector)
 
     @app.task(name=TURN, retry=Turns(), pass_context=True)
@@ -106,14 +118,20 @@ def opened(engine: sa.Engine) -> Iterator[procrastinate.App]:
 def make_queue(engine: sa.Engine) -> None:
     """Make the queue's tables, unless they are there."""
     with engine.connect() as connection:
-        if sa.inspect(connection).has_table("procrastinate_jobs", schema=SCHEMA):
+        if sa.inspect(connection).has_table(
+            "procrastinate_jobs", schema=SCHEMA
+        ):
             return
     with opened(engine) as app:
         app.schema_manager.apply_schema()
 
 
 def put(
-    app: procrastinate.App, connection: sa.Connection, name: str, at: float, version: str
+    app: procrastinate.App,
+    connection: sa.Connection,
+    name: str,
+    at: float,
+    version: str,
 ) -> int:
     """Queue a migration's goal, in a transaction that is going on; the job's number."""
     connection.execute(sa.text(f"set local search_path to {SCHEMA}"))
@@ -154,7 +172,9 @@ async def rescue(app: procrastinate.App, engine: sa.Engine, queue: str) -> int:
     return len(found)
 
 
-async def rescues(app: procrastinate.App, engine: sa.Engine, queue: str) -> None:
+async def rescues(
+    app: procrastinate.App, engine: sa.Engine, queue: str
+) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
     while True:
         await asyncio.sleep(HEARTBEAT)

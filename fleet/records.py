@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError, UsageError
 from fleet.bundle import Bundle
-from fleet.ending import Ended, Goal, Next
+from fleet.ending import Ended, Goal, Next, State
 
 SCHEMA = "fleet"
 STORE_HELD = 5  # the exit code of a run whose store cannot be used
@@ -32,10 +32,16 @@ migrations = sa.Table(
     "migrations",
     _data,
     sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("bundle", sa.Text, sa.ForeignKey(bundles.c.digest), nullable=False),
-    sa.Column("version", sa.Text, nullable=False),  # of etl, for other versions leave it alone
+    sa.Column(
+        "bundle", sa.Text, sa.ForeignKey(bundles.c.digest), nullable=False
+    ),
+    sa.Column(
+        "version", sa.Text, nullable=False
+    ),  # of etl, for other versions leave it alone
     sa.Column("secrets", sa.Text, nullable=False),  # a name, never a secret
-    sa.Column("approved", sa.Text, nullable=False, server_default=""),  # by whom
+    sa.Column(
+        "approved", sa.Text, nullable=False, server_default=""
+    ),  # by whom
     sa.Column("goal", sa.Text, nullable=False, server_default=""),
     sa.Column("state", sa.Text, nullable=False, server_default="idle"),
     sa.Column("at", sa.Double, nullable=False, server_default="0"),
@@ -54,14 +60,18 @@ turns = sa.Table(
     sa.Column("ended", sa.Double, nullable=False, server_default="0"),
     sa.Column("code", sa.Integer),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
-    sa.Column("now", sa.Text, nullable=False, server_default="{}"),  # how far it is
+    sa.Column(
+        "now", sa.Text, nullable=False, server_default="{}"
+    ),  # how far it is
     sa.Column("verdict", sa.Text, nullable=False, server_default="{}"),
 )
 # an account that a turn works on; a turn that has not ended keeps others away by this key alone
 occupied = sa.Table(
     "occupied",
     _data,
-    sa.Column("account", sa.Text, primary_key=True),  # a digest of address and key
+    sa.Column(
+        "account", sa.Text, primary_key=True
+    ),  # a digest of address and key
     sa.Column("name", sa.Text, nullable=False),
 )
 reports = sa.Table(
@@ -71,8 +81,13 @@ reports = sa.Table(
     sa.Column("file", sa.Text, primary_key=True),
     sa.Column("content", sa.LargeBinary, nullable=False),
 )
-_TASKS = sa.table("procrastinate_jobs", sa.column("status"), sa.column("queue_name"),
-                  sa.column("scheduled_at"), schema=SCHEMA)  # fmt: skip
+_JOBS = sa.table(
+    "procrastinate_jobs",
+    sa.column("status"),
+    sa.column("queue_name"),
+    sa.column("scheduled_at"),
+    schema=SCHEMA,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +100,7 @@ class Member:
     secrets: str
     approved: str
     goal: Goal | None
-    state: str
+    state: State
     at: float
     failures: int
     reason: str
@@ -115,13 +130,17 @@ def connect(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
-        raise UsageError("--db is no address – write postgresql://HOST/DATABASE") from None
+        raise UsageError(
+            "--db is no address – write postgresql://HOST/DATABASE"
+        ) from None
     if parsed.get_backend_name() != "postgresql":
         raise UsageError(
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
-    return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True
+    )
 
 
 def store_of(engine: sa.Engine, name: str) -> str:
@@ -148,15 +167,23 @@ def make_tables(engine: sa.Engine) -> None:
 
 def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
     """Enter a migration or replace its files; whether it is new."""
-    kept = {"digest": bundle.digest, "spec": bundle.spec, "archive": bundle.archive}
+    kept = {
+        "digest": bundle.digest,
+        "spec": bundle.spec,
+        "archive": bundle.archive,
+    }
     row = {"name": name, "bundle": bundle.digest, **said}
     with engine.begin() as connection:
-        connection.execute(insert(bundles).values(kept).on_conflict_do_nothing())
+        connection.execute(
+            insert(bundles).values(kept).on_conflict_do_nothing()
+        )
         known = connection.execute(
             sa.select(migrations.c.name).where(migrations.c.name == name)
         ).scalar()
         connection.execute(
-            insert(migrations).values(row).on_conflict_do_update(index_elements=["name"], set_=row)
+            insert(migrations)
+            .values(row)
+            .on_conflict_do_update(index_elements=["name"], set_=row)
         )
     return known is None
 
@@ -167,20 +194,26 @@ def remove(engine: sa.Engine, name: str) -> None:
         for table in (reports, turns, occupied, migrations):
             connection.execute(table.delete().where(table.c.name == name))
         used = sa.select(migrations.c.bundle)
-        connection.execute(bundles.delete().where(bundles.c.digest.not_in(used)))
+        connection.execute(
+            bundles.delete().where(bundles.c.digest.not_in(used))
+        )
 
 
 def members(engine: sa.Engine) -> list[Member]:
     """Every migration, by name."""
     with engine.connect() as connection:
-        rows = connection.execute(sa.select(migrations).order_by(migrations.c.name))
+        rows = connection.execute(
+            sa.select(migrations).order_by(migrations.c.name)
+        )
         return [_member(row) for row in rows]
 
 
 def member(engine: sa.Engine, name: str) -> Member:
     """One migration; raises UsageError where it is not registered."""
     with engine.connect() as connection:
-        row = connection.execute(sa.select(migrations).where(migrations.c.name == name)).first()
+        row = connection.execute(
+            sa.select(migrations).where(migrations.c.name == name)
+        ).first()
     if row is None:
         raise UsageError(
             f"there is no migration {name!r} – etl fleet status lists them, etl fleet add"
@@ -197,11 +230,15 @@ def _member(row: sa.Row[Any]) -> Member:
 def bundle_of(engine: sa.Engine, digest: str) -> Bundle:
     """The files of a migration."""
     with engine.connect() as connection:
-        row = connection.execute(sa.select(bundles).where(bundles.c.digest == digest)).one()
+        row = connection.execute(
+            sa.select(bundles).where(bundles.c.digest == digest)
+        ).one()
     return Bundle(row.digest, row.spec, bytes(row.archive))
 
 
-def aim(connection: sa.Connection, name: str, goal: Goal, at: float, job: int) -> None:
+def aim(
+    connection: sa.Connection, name: str, goal: Goal, at: float, job: int
+) -> None:
     """Give a migration something to do, by a job that is queued in the same transaction."""
     values = {"goal": json.dumps(asdict(goal)), "job": job}
     _enter(connection, name, Next("queued", at), values)
@@ -226,14 +263,21 @@ def _enter(
     connection: sa.Connection, name: str, after: Next, values: Mapping[str, Any]
 ) -> None:
     own = migrations.c.name == name
-    connection.execute(migrations.update().where(own).values(**asdict(after), **values))
+    connection.execute(
+        migrations.update().where(own).values(**asdict(after), **values)
+    )
 
 
 # -- turns
 
 
-def begin_turn(  # noqa: PLR0913
-    engine: sa.Engine, of: Member, stage: str, worker: str, accounts: Sequence[str], now: float
+def begin_turn(
+    engine: sa.Engine,
+    of: Member,
+    stage: str,
+    worker: str,
+    accounts: Sequence[str],
+    now: float,
 ) -> int:
     """Enter that a worker has begun on these accounts; its own earlier turn, whose worker is gone,
     is closed. 0 where another migration is at work on one of the accounts.
@@ -243,12 +287,20 @@ def begin_turn(  # noqa: PLR0913
         with engine.begin() as connection:
             _leave(connection, of.name)
             if accounts:
-                rows = [{"account": account, "name": of.name} for account in accounts]
+                rows = [
+                    {"account": account, "name": of.name}
+                    for account in accounts
+                ]
                 connection.execute(occupied.insert(), rows)
-            lost = {"ended": now, "reason": "its worker is gone; the next turn goes on"}
+            lost = {
+                "ended": now,
+                "reason": "its worker is gone; the next turn goes on",
+            }
             left = (turns.c.name == of.name, turns.c.ended == 0)
             connection.execute(turns.update().where(*left).values(**lost))
-            made = connection.execute(turns.insert().values(row).returning(turns.c.id))
+            made = connection.execute(
+                turns.insert().values(row).returning(turns.c.id)
+            )
             _enter(connection, of.name, Next("running", now, of.failures), {})
             return int(made.scalar_one())
     except sa.exc.IntegrityError:
@@ -261,7 +313,9 @@ def _leave(connection: sa.Connection, name: str) -> None:
 
 def progress(engine: sa.Engine, turn: int, far: Mapping[str, Any]) -> None:
     """Enter how far a turn is; a database that is away is told the next time."""
-    statement = turns.update().where(turns.c.id == turn).values(now=json.dumps(far))
+    statement = (
+        turns.update().where(turns.c.id == turn).values(now=json.dumps(far))
+    )
     with suppress(sa.exc.OperationalError), engine.begin() as connection:
         connection.execute(statement)
 
@@ -287,7 +341,9 @@ def end_turn(  # noqa: PLR0913
         "verdict": json.dumps(verdict),
     }
     with engine.begin() as connection:
-        connection.execute(turns.update().where(turns.c.id == turn).values(values))
+        connection.execute(
+            turns.update().where(turns.c.id == turn).values(values)
+        )
         _enter(connection, name, after, {})
         if ended.code != STORE_HELD:
             _leave(connection, name)
@@ -295,14 +351,20 @@ def end_turn(  # noqa: PLR0913
 
 def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
     """The last turns of a migration, the newest first."""
-    statement = sa.select(turns).where(turns.c.name == name).order_by(turns.c.id.desc())
+    statement = (
+        sa.select(turns).where(turns.c.name == name).order_by(turns.c.id.desc())
+    )
     with engine.connect() as connection:
         return [_turn(row) for row in connection.execute(statement.limit(most))]
 
 
 def last_turns(engine: sa.Engine) -> dict[str, Turn]:
     """The last turn of each migration."""
-    statement = sa.select(turns).distinct(turns.c.name).order_by(turns.c.name, turns.c.id.desc())
+    statement = (
+        sa.select(turns)
+        .distinct(turns.c.name)
+        .order_by(turns.c.name, turns.c.id.desc())
+    )
     with engine.connect() as connection:
         return {row.name: _turn(row) for row in connection.execute(statement)}
 
@@ -315,9 +377,14 @@ def _turn(row: sa.Row[Any]) -> Turn:
 # -- reports
 
 
-def keep_reports(engine: sa.Engine, name: str, files: Mapping[str, bytes]) -> None:
+def keep_reports(
+    engine: sa.Engine, name: str, files: Mapping[str, bytes]
+) -> None:
     """Keep the report of a migration's last turn, instead of the one before."""
-    rows = [{"name": name, "file": file, "content": text} for file, text in files.items()]
+    rows = [
+        {"name": name, "file": file, "content": text}
+        for file, text in files.items()
+    ]
     with engine.begin() as connection:
         connection.execute(reports.delete().where(reports.c.name == name))
         if rows:
@@ -326,9 +393,14 @@ def keep_reports(engine: sa.Engine, name: str, files: Mapping[str, bytes]) -> No
 
 def reports_of(engine: sa.Engine, name: str) -> dict[str, bytes]:
     """The files of a migration's last report."""
-    statement = sa.select(reports.c.file, reports.c.content).where(reports.c.name == name)
+    statement = sa.select(reports.c.file, reports.c.content).where(
+        reports.c.name == name
+    )
     with engine.connect() as connection:
-        return {file: bytes(content) for file, content in connection.execute(statement)}
+        return {
+            file: bytes(content)
+            for file, content in connection.execute(statement)
+        }
 
 
 # -- the queue, looked at
@@ -337,9 +409,9 @@ def reports_of(engine: sa.Engine, name: str) -> dict[str, bytes]:
 def due(engine: sa.Engine, queue: str) -> int:
     """How many jobs of a queue could begin now, if a worker were free."""
     statement = sa.select(sa.func.count()).where(
-        _TASKS.c.status == "todo",
-        _TASKS.c.queue_name == queue,
-        sa.func.coalesce(_TASKS.c.scheduled_at, sa.func.now()) <= sa.func.now(),
+        _JOBS.c.status == "todo",
+        _JOBS.c.queue_name == queue,
+        sa.func.coalesce(_JOBS.c.scheduled_at, sa.func.now()) <= sa.func.now(),
     )
     with engine.connect() as connection:
         return int(connection.execute(statement).scalar_one())
@@ -350,9 +422,17 @@ def check(engine: sa.Engine) -> None:
     where = engine.url.render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
-            found = sa.inspect(connection).has_table("migrations", schema=SCHEMA)
+            found = sa.inspect(connection).has_table(
+                "migrations", schema=SCHEMA
+            )
     except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise StoreError(f"the database {where} cannot be used: {reason}") from None
+        reason = (
+            str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        )
+        raise StoreError(
+            f"the database {where} cannot be used: {reason}"
+        ) from None
     if not found:
-        raise StoreError(f"the database {where} has no fleet yet – etl fleet init makes one")
+        raise StoreError(
+            f"the database {where} has no fleet yet – etl fleet init makes one"
+        )

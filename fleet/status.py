@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -10,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fleet import records
 from fleet.records import Member, Turn
@@ -19,12 +21,10 @@ COLUMNS = {
     "goal": "goal",
     "state": "state",
     "far": "how far",
-    "rate": "per second",
     "arrived": "arrived",
     "attention": "attention",
-    "next": "next turn",
+    "next": "next turn, UTC",
     "approved": "approved by",
-    "reason": "reason",
 }
 FOR_A_PERSON = ("waiting",)
 
@@ -67,7 +67,11 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     """A row as people read it."""
     found = {key: _text(row.get(key)) for key in COLUMNS}
     found["far"] = _far(row)
-    found["next"] = moment(row["at"]) if row["state"] in ("queued", "paused", "retrying") else ""
+    found["next"] = (
+        moment(row["at"])
+        if row["state"] in ("queued", "paused", "retrying")
+        else ""
+    )
     return found
 
 
@@ -79,35 +83,47 @@ def _far(row: Mapping[str, Any]) -> str:
     if not row["stage"]:
         return ""
     of = f" of {row['total']:,}" if row["total"] is not None else ""
+    rate = f", {row['rate']} a second" if row["rate"] else ""
     waits = f", waits {row['waits']} s" if row["waits"] else ""
-    return f"{row['stage']} {row['done'] or 0:,}{of}{waits}"
+    return f"{row['stage']} {row['done'] or 0:,}{of}{rate}{waits}"
 
 
 def moment(at: float) -> str:
     """A time as people read it, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    return (
+        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        if at
+        else ""
+    )
 
 
 def show(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """The table, and in one line how many migrations need a person."""
-    table = Table(*COLUMNS.values(), box=None, pad_edge=False)
+    """The table, the reasons, and in one line for which migrations a person is needed."""
+    table = Table(box=None, pad_edge=False)
+    for title in COLUMNS.values():
+        table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*shown(row).values())
-    console.print(table, markup=False)
-    console.print(summary(rows), markup=False, highlight=False)
+        table.add_row(*(Text(text) for text in shown(row).values()))
+    console.print(table)
+    for row in rows:
+        if row["reason"]:
+            console.print(Text(f"{row['name']}: {row['reason']}"))
+    console.print(Text(summary(rows)))
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many migrations are in which state, and whether somebody is needed."""
     if not rows:
         return "no migration is registered – etl fleet add NAME SPEC"
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row["state"]] = counts.get(row["state"], 0) + 1
-    states = ", ".join(f"{many} {state}" for state, many in sorted(counts.items()))
+    counts = Counter(row["state"] for row in rows)
+    states = ", ".join(
+        f"{many} {state}" for state, many in sorted(counts.items())
+    )
     needed = [row["name"] for row in rows if row["state"] in FOR_A_PERSON]
-    person = f"a person is needed for {', '.join(needed)}" if needed else "nobody is needed"
-    return f"{len(rows)} migrations: {states}; {person}"
+    findings = sum(row["attention"] or 0 for row in rows)
+    said = [f"a person is needed for {', '.join(needed)}"] if needed else []
+    said += [f"{findings:,} findings need attention"] if findings else []
+    return f"{len(rows)} migrations: {states}; {'; '.join(said) or 'nobody is needed'}"
 
 
 _STYLE = (
@@ -120,7 +136,8 @@ _STYLE = (
 
 def page(rows: Sequence[Mapping[str, Any]], now: float) -> str:
     """The same as one page; what stands in it is text, whatever it looks like."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in COLUMNS.values())
+    titles = (*COLUMNS.values(), "reason")
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = "".join(_line(row) for row in rows)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>etl fleet</title>'
@@ -131,5 +148,6 @@ def page(rows: Sequence[Mapping[str, Any]], now: float) -> str:
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    cells = "".join(f"<td>{escape(text)}</td>" for text in shown(row).values())
+    texts = (*shown(row).values(), row["reason"])
+    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
     return f'<tr class="{escape(row["state"])}">{cells}</tr>'

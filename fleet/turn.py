@@ -28,7 +28,16 @@ from workbench.approval import APPROVALS
 HOLDS = 40.0  # seconds that the store's lease holds: another machine goes on within a minute
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
-FIGURES = ("run", "arrived", "missing", "skipped", "failed", "created", "updated", "deleted")
+FIGURES = (
+    "run",
+    "arrived",
+    "missing",
+    "skipped",
+    "failed",
+    "created",
+    "updated",
+    "deleted",
+)
 
 
 def main() -> None:
@@ -65,23 +74,36 @@ def carried_out(order: Mapping[str, Any]) -> dict[str, Any]:
         ) as found:
             return _done(OpenMigration(found, APPROVALS), order["stage"])
     except QuotaExhausted as pause:
-        return {"code": pause.exit_code, "reason": str(pause), "until": pause.until}
+        return {
+            "code": pause.exit_code,
+            "reason": str(pause),
+            "until": pause.until,
+        }
     except EtlError as error:
         return {"code": error.exit_code, "reason": str(error)}
     except KeyboardInterrupt:
         return {"code": INTERRUPTED}
     except Exception as error:
         # what a fault says may hold a value of a record: only the places go to the worker's log
-        places = traceback.format_list(traceback.extract_tb(error.__traceback__))
+        places = traceback.format_list(
+            traceback.extract_tb(error.__traceback__)
+        )
         sys.stderr.write("".join(places))
-        return {"code": 70, "reason": f"internal error in etl: {type(error).__name__}"}
+        return {
+            "code": 70,
+            "reason": f"internal error in etl: {type(error).__name__}",
+        }
 
 
 def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
     if stage == "rollback":
         undone = migration.rollback()
         kept = f"{len(undone.kept)} rows were kept, {len(undone.failed)} failed"
-        verdict = {"run": undone.run, "undone": undone.undone, "kept": len(undone.kept)}
+        verdict = {
+            "run": undone.run,
+            "undone": undone.undone,
+            "kept": len(undone.kept),
+        }
         reason = kept if undone.exit_code else ""
         return {"code": undone.exit_code, "reason": reason, "verdict": verdict}
 
@@ -96,7 +118,9 @@ def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
     }
     result = work[stage]()
     verdict = {name: getattr(result, name) for name in FIGURES}
-    verdict["attention"] = sum(item.kind == "attention" for item in result.findings)
+    verdict["attention"] = sum(
+        item.severity == "attention" for item in result.findings
+    )
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": verdict, "files": files}
 
@@ -121,7 +145,12 @@ class Far:
     """How far a turn is; a line now and then, and one for each stage and wait."""
 
     def __init__(self) -> None:
-        self._now: dict[str, Any] = {"stage": "", "done": 0, "total": None, "rate": 0.0}
+        self._now: dict[str, Any] = {
+            "stage": "",
+            "done": 0,
+            "total": None,
+            "rate": 0.0,
+        }
         self._first = (time.monotonic(), 0)  # of this stage
         self._said = 0.0
         self._turn = threading.Lock()
@@ -135,14 +164,27 @@ class Far:
                 self._said = 0.0
             seconds = now - self._first[0]
             rate = (done - self._first[1]) / seconds if seconds > 0 else 0.0
-            self._now = {"stage": label, "done": done, "total": total, "rate": round(rate, 1)}
+            self._now = {
+                "stage": label,
+                "done": done,
+                "total": total,
+                "rate": round(rate, 1),
+            }
             self._say(now)
 
     def heard(self, event: Event) -> None:
         """Hear that a wait begins: nothing else is said meanwhile."""
         if event.kind == "wait begins":
             with self._turn:
-                say({"now": {**self._now, "waits": round(event.seconds), "for": event.text}})
+                say(
+                    {
+                        "now": {
+                            **self._now,
+                            "waits": round(event.seconds),
+                            "for": event.text,
+                        }
+                    }
+                )
 
     def _say(self, now: float) -> None:
         if now - self._said >= SELDOM:

@@ -24,11 +24,32 @@ from engine.errors import EtlError, UsageError
 from fleet import records
 from fleet.accounts import occupied_by
 from fleet.bundle import unpacked
-from fleet.ending import INTERRUPTED, OCCUPIED, Ended, Goal, Next, after, closing, opening
-from fleet.queue import HEARTBEAT, STALLED, VERSION, Again, app_for, queue_of, rescues
+from fleet.ending import (
+    INTERRUPTED,
+    OCCUPIED,
+    Ended,
+    Goal,
+    Next,
+    after,
+    closing,
+    opening,
+)
+from fleet.queue import (
+    HEARTBEAT,
+    STALLED,
+    VERSION,
+    Again,
+    app_for,
+    queue_of,
+    rescues,
+)
 from fleet.secrets import Secrets, variables
 
-SLICE = 1800.0  # seconds of a turn, after which it makes room for others that wait
+CRASHED = 70
+SLICE = (
+    1800.0  # seconds of a turn, after which it makes room for others that wait
+)
+POLLS = 2.0  # seconds: a turn whose time has come begins so soon
 LOOKS = 15.0  # seconds between two looks at who waits
 PATIENCE = 40.0  # seconds that a turn has to end in
 AWAY = 2.0  # seconds until a database that is away is asked again
@@ -47,7 +68,9 @@ class Worker:
     concurrency: int
     tell: Tell
     notify: str = ""  # a command that hears what people should know
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    name: str = field(
+        default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}"
+    )
     slice: float = SLICE
 
 
@@ -70,7 +93,9 @@ async def work(worker: Worker) -> None:
         try:
             await _until(stopping, worker)
         except (exceptions.ConnectorException, sa.exc.SQLAlchemyError, OSError):
-            worker.tell(f"the database is away; it is asked again in {AWAY:.0f} s")
+            worker.tell(
+                f"the database is away; it is asked again in {AWAY:.0f} s"
+            )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), AWAY)
 
@@ -82,29 +107,38 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         await turn(worker, name, job)
 
     queue = queue_of(VERSION)
-    async with app_for(worker.engine, take, worker.concurrency).open_async() as app:
+    async with app_for(
+        worker.engine, take, worker.concurrency
+    ).open_async() as app:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
         looking = asyncio.create_task(rescues(app, worker.engine, queue))
         try:
-            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {working, stopped}, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for task in (stopped, looking, working):
                 task.cancel()
-            ended = await asyncio.gather(working, looking, stopped, return_exceptions=True)
+            ended = await asyncio.gather(
+                working, looking, stopped, return_exceptions=True
+            )
     if isinstance(ended[0], Exception):
         raise ended[0]
     if not stopping.is_set():
         raise exceptions.ConnectorException("the queue is away")
 
 
-async def _working(app: procrastinate.App, queue: str, concurrency: int) -> None:
+async def _working(
+    app: procrastinate.App, queue: str, concurrency: int
+) -> None:
     await app.run_worker_async(
         queues=[queue],
         concurrency=concurrency,
         shutdown_graceful_timeout=0.1,  # a turn ends by itself within PATIENCE, then
         delete_jobs="always",  # the turns are entered in tables of our own
         install_signal_handlers=False,
+        fetch_job_polling_interval=POLLS,
         update_heartbeat_interval=HEARTBEAT,
         stalled_worker_timeout=STALLED,
     )
@@ -121,7 +155,11 @@ async def turn(worker: Worker, name: str, job: int) -> None:
     except UsageError:  # removed meanwhile
         return
     now = time.time()
-    if of.goal is None or of.state in ("stopped", "idle", "waiting") or of.job != job:
+    if (
+        of.goal is None
+        or of.state in ("stopped", "idle", "waiting")
+        or of.job != job
+    ):
         await asyncio.to_thread(records.settle, engine, name, now)
         return
     at = of.at if of.state in ("queued", "paused", "retrying") else now
@@ -143,7 +181,13 @@ async def _turn(worker: Worker, of: records.Member, goal: Goal) -> None:
         early = Ended(error.exit_code, str(error))
 
     begun = await asyncio.to_thread(
-        records.begin_turn, engine, of, goal.stage, worker.name, accounts, time.time()
+        records.begin_turn,
+        engine,
+        of,
+        goal.stage,
+        worker.name,
+        accounts,
+        time.time(),
     )
     if not begun:
         follows = after(goal, Ended(OCCUPIED), of.failures, time.time())
@@ -155,7 +199,9 @@ async def _turn(worker: Worker, of: records.Member, goal: Goal) -> None:
         early, verdict = await _process(worker, of, goal, prepared, begun)
     assert early is not None
     follows = await _entered(worker, of, goal, begun, early, verdict)
-    worker.tell(f"{of.name}: {goal.stage} ended with {early.code}; {follows.state}")
+    worker.tell(
+        f"{of.name}: {goal.stage} ended with {early.code}; {follows.state}"
+    )
     await _notify(worker, of.name, goal.stage, early, follows)
     if follows.at:
         raise Again(follows.at)
@@ -163,7 +209,9 @@ async def _turn(worker: Worker, of: records.Member, goal: Goal) -> None:
 
 async def _prepared(worker: Worker, of: records.Member) -> Prepared:
     """The spec, the keys and the accounts of a turn."""
-    bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.bundle)
+    bundle = await asyncio.to_thread(
+        records.bundle_of, worker.engine, of.bundle
+    )
     spec = await asyncio.to_thread(unpacked, bundle, worker.folder / "bundles")
     env = await variables(worker.secrets, of.secrets)
     accounts = await asyncio.to_thread(occupied_by, spec, env)
@@ -171,7 +219,11 @@ async def _prepared(worker: Worker, of: records.Member) -> Prepared:
 
 
 async def _process(
-    worker: Worker, of: records.Member, goal: Goal, prepared: Prepared, begun: int
+    worker: Worker,
+    of: records.Member,
+    goal: Goal,
+    prepared: Prepared,
+    begun: int,
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
     place = worker.folder / "work" / of.name
@@ -198,18 +250,27 @@ async def _process(
     finally:
         process.stdin.close()
     await _keep(worker, of.name, place, found.get("files", {}))
-    code = int(found.get("code", process.returncode or 70))
-    ended = Ended(code, str(found.get("reason", _crashed(code))), float(found.get("until", 0.0)))
-    return ended, found.get("verdict", {})
+    return _read(found, process.returncode, prepared.spec), found.get(
+        "verdict", {}
+    )
 
 
-def _crashed(code: int) -> str:
-    if code == INTERRUPTED:
-        return ""
-    return f"its process was ended by signal {-code}" if code < 0 else f"it ended with code {code}"
+def _read(found: Mapping[str, Any], status: int | None, spec: Path) -> Ended:
+    """How a turn ended, by what it said or, where it was ended itself, by its process."""
+    if not found:
+        signalled = status is not None and status < 0
+        how = f"signal {-(status or 0)}" if signalled else f"code {status}"
+        return Ended(CRASHED, f"its process ended with {how}, and said nothing")
+    # the files of a bundle are at another place on every machine: people know them by their names
+    reason = str(found.get("reason", "")).replace(
+        f"{spec.parent.parent}{os.sep}", ""
+    )
+    return Ended(int(found["code"]), reason, float(found.get("until", 0.0)))
 
 
-async def _listen(worker: Worker, begun: int, process: asyncio.subprocess.Process) -> Any:
+async def _listen(
+    worker: Worker, begun: int, process: asyncio.subprocess.Process
+) -> Any:
     """Enter what a turn says of itself; how it ended, {} where it did not say."""
     assert process.stdout is not None
     ended: dict[str, Any] = {}
@@ -217,7 +278,9 @@ async def _listen(worker: Worker, begun: int, process: asyncio.subprocess.Proces
         said = json.loads(line)
         ended = said.get("ended", ended)
         if "now" in said:
-            await asyncio.to_thread(records.progress, worker.engine, begun, said["now"])
+            await asyncio.to_thread(
+                records.progress, worker.engine, begun, said["now"]
+            )
     await process.wait()
     return ended
 
@@ -245,7 +308,12 @@ async def _in_time(
 
 async def _others_wait(worker: Worker) -> bool:
     try:
-        return await asyncio.to_thread(records.due, worker.engine, queue_of(VERSION)) > 0
+        return (
+            await asyncio.to_thread(
+                records.due, worker.engine, queue_of(VERSION)
+            )
+            > 0
+        )
     except sa.exc.SQLAlchemyError:
         return False
 
@@ -263,14 +331,20 @@ async def _interrupted(
     return await listening
 
 
-async def _keep(worker: Worker, name: str, place: Path, files: Mapping[str, str]) -> None:
+async def _keep(
+    worker: Worker, name: str, place: Path, files: Mapping[str, str]
+) -> None:
     """Keep the report where every machine can read it."""
-    found = {Path(file).name: (place / file).read_bytes() for file in files.values()}
+    found = {
+        Path(file).name: (place / file).read_bytes() for file in files.values()
+    }
     if found:
-        await asyncio.to_thread(records.keep_reports, worker.engine, name, found)
+        await asyncio.to_thread(
+            records.keep_reports, worker.engine, name, found
+        )
 
 
-async def _entered(  # noqa: PLR0913
+async def _entered(
     worker: Worker,
     of: records.Member,
     goal: Goal,
@@ -282,14 +356,16 @@ async def _entered(  # noqa: PLR0913
     end = time.time() + ENTERED
     while True:
         try:
-            return await asyncio.to_thread(_enter, worker, of, goal, begun, ended, verdict)
+            return await asyncio.to_thread(
+                _enter, worker, of, goal, begun, ended, verdict
+            )
         except sa.exc.OperationalError:
             if time.time() > end:
                 raise
             await asyncio.sleep(AWAY)
 
 
-def _enter(  # noqa: PLR0913
+def _enter(
     worker: Worker,
     of: records.Member,
     goal: Goal,
@@ -300,10 +376,14 @@ def _enter(  # noqa: PLR0913
     now = time.time()
     current = records.member(worker.engine, of.name)
     if current.state == "stopped" or current.job != of.job:
-        follows = Next(current.state, current.at)  # somebody decided otherwise meanwhile
+        follows = Next(
+            current.state, current.at
+        )  # somebody decided otherwise meanwhile
     else:
         follows = after(goal, ended, of.failures, now)
-    records.end_turn(worker.engine, begun, of.name, ended, follows, now, verdict)
+    records.end_turn(
+        worker.engine, begun, of.name, ended, follows, now, verdict
+    )
     return follows
 
 
@@ -326,8 +406,12 @@ async def _notify(
     }
     try:
         process = await asyncio.create_subprocess_exec(
-            *worker.notify.split(), stdin=subprocess.PIPE, start_new_session=True
+            *worker.notify.split(),
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
-        await asyncio.wait_for(process.communicate(json.dumps(said).encode()), PATIENCE)
+        await asyncio.wait_for(
+            process.communicate(json.dumps(said).encode()), PATIENCE
+        )
     except (OSError, TimeoutError) as error:
         worker.tell(f"the command of --notify has failed: {error}")

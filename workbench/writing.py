@@ -340,7 +340,9 @@ def settings_changed(path: Path, values: Mapping[str, Any]) -> str:
     known = data.get("settings", {})
     for name, value in values.items():
         if name not in known:
-            raise UsageError(f"{path} has no setting {name!r} – {suggest(name, known)}")
+            raise UsageError(
+                f"{path} has no setting {name!r} – {suggest(name, known)}"
+            )
         known[name] = value
     writer.dump(data, out)
     return out.getvalue()

@@ -11,7 +11,8 @@ from tests.fleet.driving import KEYS, fleet
 def test_a_migration_goes_its_way(tmp_path: Path) -> None:
     """Plan, sample, approval, run, delta and rollback of one migration are carried out by a worker that has no checkout."""
     with pair(source=KEYS, destination=KEYS, size=20) as accounts, fleet(tmp_path) as made:
-        project = made.add("acme", accounts, ("records: 200", "records: 5"))
+        before = accounts.destination.dump()
+        made.add("acme", accounts, ("records: 200", "records: 5"))
         made.worker()
         made.etl("start", "acme", "run")
         made.wait("acme")
@@ -21,7 +22,7 @@ def test_a_migration_goes_its_way(tmp_path: Path) -> None:
         made.wait("acme")
         row = made.status()["acme"]
         assert row["state"] == "idle" and row["arrived"], str(row)
-        made.approve("acme", project)
+        made.approve("acme")
         for stage in ("plan", "run", "delta", "verify"):
             made.etl("start", "acme", stage)
             made.wait("acme")
@@ -32,4 +33,6 @@ def test_a_migration_goes_its_way(tmp_path: Path) -> None:
         made.etl("start", "acme", "rollback")
         made.wait("acme")
         assert made.status()["acme"]["state"] == "idle"
-        assert not accounts.destination.dump().get("deals")
+        after = accounts.destination.dump()
+        for kind in ("organizations", "persons", "deals", "activities", "notes", "products"):
+            assert after.get(kind, []) == before.get(kind, []), kind

@@ -1,0 +1,173 @@
+"""What happens to workers, databases and accounts meanwhile costs no record, doubles none, and stops nobody else."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.launch import Running
+from tests import postgres
+from tests.chaos.canonical import describe, difference, doubled
+from tests.chaos.harness import dump
+from tests.e2e.driving import SPEC, Pair, checkout, etl, pair
+from tests.fleet.driving import KEYS, Fleet, fleet
+from tests.orchestrators.pages import Move
+
+SLOW = ("--latency-ms", "60")
+SIZE = 40
+SAMPLE = ("records: 200", "records: 5")
+
+
+def rows(accounts: Pair) -> list[dict[str, object]]:
+    """What the destination holds."""
+    there = accounts.destination
+    return dump(Running("pipedrive", there.base_url, there.key))
+
+
+def approved(made: Fleet, **accounts: Pair) -> None:
+    """Migrations that are registered, sampled and approved."""
+    for name, there in accounts.items():
+        made.add(name, there, SAMPLE)
+    made.etl("start", *accounts, "sample")
+    made.wait(*accounts)
+    assert {row["code"] for row in made.status().values()} <= {0, 1}, str(made.status())
+    made.approve(*accounts)
+
+
+def running(row: dict[str, object]) -> bool:
+    """Whether a turn writes."""
+    return bool(row["state"] == "running" and row["stage"] == "load" and row["done"])
+
+
+@pytest.mark.long
+def test_a_worker_that_is_killed_and_a_database_that_restarts_cost_nothing(tmp_path: Path) -> None:
+    """Another worker goes on within a minute; the destination is as after a run that nobody disturbed."""
+    with pair(source=KEYS, destination=KEYS, size=SIZE) as calm:
+        project = checkout(tmp_path / "calm", SAMPLE)
+        etl("run", SPEC, "--sample", "--env", "live", at=project, env=calm.env)
+        etl("approve", SPEC, "--env", "live", "--by", "Ana", "--despite", "a test", at=project, env=calm.env, code=0)
+        etl("run", SPEC, "--env", "live", at=project, env=calm.env)
+        wanted = describe(rows(calm))
+
+    with postgres.cluster() as server, pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, \
+            fleet(tmp_path / "fleet", server.url) as made:  # fmt: skip
+        first = made.worker()
+        approved(made, acme=accounts)
+        made.etl("start", "acme", "run")
+        made.wait("acme", until=running)
+        first.kill()
+        killed = time.time()
+        made.worker()
+        made.wait("acme", until=lambda row: bool(running(row) and row["worker"] and made.turns("acme")[0][0] > killed))
+        assert made.turns("acme")[0][0] - killed < 60
+        server.stop("immediate")
+        server.start()
+        made.wait("acme", seconds=180)
+        assert made.status()["acme"]["state"] == "idle", made.log()
+        assert made.status()["acme"]["code"] in (0, 1)
+        assert doubled(rows(accounts)) == []
+        assert difference(describe(rows(accounts)), wanted) == ([], [])
+        assert made.store("acme", "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+
+
+def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
+    """SIGTERM ends a worker after its calls in flight; `stop` ends a turn; both leave no write in doubt, and a later turn goes on."""
+    with pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, fleet(tmp_path) as made:
+        first = made.worker()
+        approved(made, acme=accounts)
+        made.etl("start", "acme", "run")
+        made.wait("acme", until=running)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 0
+        assert made.status()["acme"]["state"] == "queued"
+        assert made.store("acme", "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+
+        made.worker()
+        made.wait("acme", until=running)
+        made.etl("remove", "acme", code=2)
+        made.etl("start", "acme", "delta", code=2)
+        made.etl("stop", "acme")
+        made.wait("acme", until=lambda row: not row["worker"])
+        assert made.status()["acme"]["state"] == "stopped"
+        assert made.store("acme", "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+
+        made.etl("start", "acme", "run")
+        made.wait("acme")
+        assert made.status()["acme"]["state"] == "idle" and doubled(rows(accounts)) == []
+        made.etl("remove", "acme")
+        assert made.status() == {}
+
+
+def test_two_migrations_of_one_account_take_turns(tmp_path: Path) -> None:
+    """Migrations that share an account are never at work on it at once, though places are free."""
+    with pair(source=KEYS, destination=(*KEYS, *SLOW), size=10) as accounts, fleet(tmp_path) as made:
+        for name in ("one", "two"):
+            made.add(name, accounts, ("records: 200", "records: 2"))
+        made.worker()
+        made.etl("start", "one", "two", "sample")
+        made.wait("one", "two", until=lambda row: row["code"] is not None, seconds=200)
+        spans = sorted(turn for name in ("one", "two") for turn in made.turns(name))
+        assert len(spans) == 2 and spans[0][1] <= spans[1][0], str(spans)
+
+
+def test_a_day_that_is_spent_frees_the_place(tmp_path: Path) -> None:
+    """A run that pauses leaves its place to others, says until when, and goes on when the time has come."""
+    with pair(source=KEYS, destination=KEYS, size=SIZE) as accounts, fleet(tmp_path) as made:
+        made.worker("--concurrency", "1")
+        approved(made, acme=accounts)
+        move = Move(tmp_path / "projects" / "acme", accounts)
+        move.leave_little_of_the_day()
+        made.etl("add", "acme", str(move.folder / SPEC))
+        made.etl("start", "acme", "sample")
+        made.wait("acme")
+        made.approve("acme")
+        made.etl("start", "acme", "run")
+        made.wait("acme", until=lambda row: row["state"] == "paused")
+        assert made.status()["acme"]["at"] > time.time() and "quota is spent" in made.status()["acme"]["reason"]
+
+        with pair(source=KEYS, destination=KEYS, size=2) as others:
+            made.add("other", others, SAMPLE)
+            made.etl("start", "other", "sample")
+            made.wait("other")
+            assert made.status()["other"]["state"] == "idle"
+
+        leapt = time.time() + 3
+        postgres.execute(made.url, f"UPDATE fleet.migrations SET at = {leapt} WHERE name = 'acme'")
+        postgres.execute(made.url, "UPDATE fleet.procrastinate_jobs SET scheduled_at = now() + interval '3 s'")
+        made.wait("acme", until=lambda row: len(made.turns("acme")) >= 4)
+        assert 0 <= made.turns("acme")[0][0] - leapt < 5
+
+
+def test_another_version_is_left_alone(tmp_path: Path) -> None:
+    """A worker says which migrations are of another version of etl, and takes none of their turns."""
+    with pair(source=KEYS, destination=KEYS, size=2) as accounts, fleet(tmp_path) as made:
+        made.add("acme", accounts, SAMPLE)
+        postgres.execute(made.url, "UPDATE fleet.migrations SET version = '0.0.1'")
+        made.etl("start", "acme", "sample")
+        made.worker()
+        time.sleep(4)
+        assert made.status()["acme"]["state"] == "queued"
+        assert "left to workers of another version" in made.log() and "acme" in made.log()
+
+
+def test_secrets_stay_out_of_the_database(tmp_path: Path) -> None:
+    """No key of an account stands anywhere in the database, in a worker's log or in its folder."""
+    with pair(source=KEYS, destination=KEYS, size=5) as accounts, fleet(tmp_path) as made:
+        made.add("acme", accounts, SAMPLE)
+        made.worker("--notify", "cp /dev/stdin notified.json")
+        made.etl("start", "acme", "sample")
+        made.wait("acme")
+        tables = postgres.execute(made.url, "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('fleet', 'etl_acme')")
+        assert len(tables) > 10
+        for schema, table in tables:
+            found = postgres.execute(made.url, f'SELECT t::text FROM {schema}."{table}" t')
+            assert not any(KEYS[1] in str(row) or KEYS[1].encode().hex() in str(row) for row in found), table
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and "secrets" not in path.parts]
+        assert not any(KEYS[1].encode() in path.read_bytes() for path in files)
+        made.etl("report", "acme", "--out", "report")
+        assert (tmp_path / "report" / "report.html").read_text(encoding="utf-8").startswith("<!")
+        assert json.loads((tmp_path / "notified.json").read_text(encoding="utf-8"))["name"] == "acme"
