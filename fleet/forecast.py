@@ -58,9 +58,8 @@ def _days_of(limit: Mapping[str, Any]) -> int:
     """How many days a limit alone makes it take."""
     if limit["seconds"] < DAY or not limit["allowance"]:
         return 0
-    return math.ceil(
-        limit["needed"] / limit["allowance"] * limit["seconds"] / DAY
-    )
+    times = float(limit["needed"]) / float(limit["allowance"])
+    return math.ceil(times * float(limit["seconds"]) / DAY)
 
 
 def _days(

@@ -360,13 +360,10 @@ def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
 
 def last_turns(engine: sa.Engine) -> dict[str, Turn]:
     """The last turn of each migration."""
-    statement = (
-        sa.select(turns)
-        .distinct(turns.c.name)
-        .order_by(turns.c.name, turns.c.id.desc())
-    )
+    newest = sa.select(sa.func.max(turns.c.id)).group_by(turns.c.name)
     with engine.connect() as connection:
-        return {row.name: _turn(row) for row in connection.execute(statement)}
+        found = connection.execute(sa.select(turns).where(turns.c.id.in_(newest)))
+        return {row.name: _turn(row) for row in found}
 
 
 def _turn(row: sa.Row[Any]) -> Turn:

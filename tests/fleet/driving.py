@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -12,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+from fleet import records
+from fleet.status import collected
 from tests import postgres
 from tests.e2e.driving import ETL, SPEC, Done, Pair, checkout, environment, etl
 
@@ -25,6 +28,7 @@ class Fleet:
 
     url: str
     folder: Path
+    engine: sa.Engine
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def etl(self, *words: str, code: int | None = 0) -> Done:
@@ -69,9 +73,8 @@ class Fleet:
         return "".join(path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("worker-*.log")))
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """Every migration by name."""
-        rows = json.loads(self.etl("status", "--json").out)["migrations"]
-        return {row["name"]: row for row in rows}
+        """Every migration by name, as `etl fleet status --json` has them."""
+        return {row["name"]: row for row in collected(self.engine)}
 
     def wait(self, *names: str, until: Callable[[dict[str, Any]], bool] | None = None, seconds: float = 120) -> None:
         """Wait until migrations rest, or something else holds of each."""
@@ -79,12 +82,20 @@ class Fleet:
         holds = until or (lambda row: row["state"] in RESTING)
         while not all(holds(self.status()[name]) for name in names):
             assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
-            time.sleep(0.3)
+            time.sleep(0.1)
 
     def store(self, name: str, statement: str) -> list[tuple[object, ...]]:
         """Ask the store of a migration."""
         return postgres.execute(self.url, statement.replace("STORE", f"etl_{name}"))
 
+
+    def wait_for_writes(self, name: str, more: int = 10) -> None:
+        """Wait until a turn has written so many rows."""
+        def written() -> int:
+            return int(str(self.store(name, "SELECT count(*) FROM STORE.journal WHERE state = 'done'")[0][0]))
+
+        before = written()
+        self.wait(name, until=lambda row: row["state"] == "running" and written() >= before + more)
 
     def turns(self, name: str) -> list[tuple[float, float]]:
         """When the turns of a migration began and ended, the newest first."""
@@ -97,7 +108,7 @@ def fleet(folder: Path, server: str = "") -> Iterator[Fleet]:
     """A fleet in a new database, or on a server of the test's own; its workers end with it."""
     folder.mkdir(exist_ok=True)
     with nullcontext(server) if server else postgres.database() as url:
-        made = Fleet(url, folder)
+        made = Fleet(url, folder, records.connect(url))
         made.etl("init")
         try:
             yield made
@@ -111,4 +122,5 @@ def fleet(folder: Path, server: str = "") -> Iterator[Fleet]:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            made.engine.dispose()
 

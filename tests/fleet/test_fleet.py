@@ -28,7 +28,7 @@ def test_a_migration_goes_its_way(tmp_path: Path) -> None:
             made.wait("acme")
             row = made.status()["acme"]
             assert row["state"] == "idle", str((stage, row))
-        print(made.etl("plan").out, made.etl("log", "acme").out, made.etl("status").out, made.log())
+        print(made.etl("plan").out, made.etl("log", "acme").out, made.etl("status").out, made.etl("status", "--json").out, made.log())
         made.etl("report", "acme", "--out", "report")
         made.etl("start", "acme", "rollback")
         made.wait("acme")

@@ -116,7 +116,7 @@ def test_settings_travel_changed(project: Path) -> None:
     text = settings_changed(project / SPEC, {"language": "es"})
     before = yaml.safe_load((project / SPEC).read_text(encoding="utf-8"))
     assert yaml.safe_load(text) == {**before, "settings": {**before["settings"], "language": "es"}}
-    with pytest.raises(UsageError, match="'langage'.*language"):
+    with pytest.raises(UsageError, match=r"'langage'.*language"):
         settings_changed(project / SPEC, {"langage": "es"})
 
 
