@@ -259,7 +259,11 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
 
 @fleet_group.command("worker")
 @click.option(
-    "--concurrency", type=click.IntRange(1, 200), default=4, show_default=True
+    "--concurrency",
+    type=click.IntRange(1, 200),
+    default=4,
+    show_default=True,
+    help="How many turns at once.",
 )
 @click.option(
     "--secrets",
@@ -290,6 +294,8 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
     "place",
     type=click.Path(path_type=Path),
     default=Path("var/fleet"),
+    show_default=True,
+    help="A folder of this worker's own, for files that are unpacked.",
 )
 @db
 def worker(  # noqa: PLR0913
@@ -385,7 +391,11 @@ def log(name: str, engine: sa.Engine) -> None:
 @fleet_group.command("report")
 @click.argument("name")
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, metavar="DIR"
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder, made where it is missing.",
 )
 @db
 def report(name: str, out: Path, engine: sa.Engine) -> None:

@@ -362,7 +362,9 @@ def last_turns(engine: sa.Engine) -> dict[str, Turn]:
     """The last turn of each migration."""
     newest = sa.select(sa.func.max(turns.c.id)).group_by(turns.c.name)
     with engine.connect() as connection:
-        found = connection.execute(sa.select(turns).where(turns.c.id.in_(newest)))
+        found = connection.execute(
+            sa.select(turns).where(turns.c.id.in_(newest))
+        )
         return {row.name: _turn(row) for row in found}
 
 

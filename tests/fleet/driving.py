@@ -97,6 +97,10 @@ class Fleet:
         before = written()
         self.wait(name, until=lambda row: row["state"] == "running" and written() >= before + more)
 
+    def workers_of(self) -> list[tuple[object, ...]]:
+        """Which workers have taken turns."""
+        return postgres.execute(self.url, "SELECT DISTINCT worker FROM fleet.turns")
+
     def turns(self, name: str) -> list[tuple[float, float]]:
         """When the turns of a migration began and ended, the newest first."""
         found = postgres.execute(self.url, f"SELECT began, ended FROM fleet.turns WHERE name = '{name}' ORDER BY id DESC")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.driving import pair
 from tests.fleet.driving import KEYS, fleet
 
 
+@pytest.mark.fleet
 def test_a_migration_goes_its_way(tmp_path: Path) -> None:
     """Plan, sample, approval, run, delta and rollback of one migration are carried out by a worker that has no checkout."""
     with pair(source=KEYS, destination=KEYS, size=20) as accounts, fleet(tmp_path) as made:

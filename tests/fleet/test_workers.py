@@ -17,6 +17,8 @@ from tests.e2e.driving import SPEC, Pair, by_key, checkout, etl, pair
 from tests.fleet.driving import KEYS, Fleet, fleet
 from tests.orchestrators.pages import Move
 
+pytestmark = pytest.mark.fleet
+
 SLOW = ("--latency-ms", "150")
 SIZE = 40
 SAMPLE = ("records: 200", "records: 5")
@@ -47,7 +49,6 @@ def unknown(made: Fleet, accounts: Pair) -> list[str]:
     return [row for row in ours if row not in linked]
 
 
-@pytest.mark.long
 def test_a_worker_that_is_killed_and_a_database_that_restarts_cost_nothing(tmp_path: Path) -> None:
     """Another worker goes on within a minute; the destination is as after a run that nobody disturbed."""
     with pair(source=KEYS, destination=KEYS, size=SIZE) as calm:
@@ -89,7 +90,7 @@ def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
         first.send_signal(signal.SIGTERM)
         assert first.wait(60) == 0
         assert made.status()["acme"]["state"] == "queued"
-        assert unknown(made, accounts) == []
+        assert unknown(made, accounts) == [], made.log()
 
         made.worker()
         made.wait_for_writes("acme")
