@@ -97,6 +97,22 @@ class Fleet:
         before = written()
         self.wait(name, until=lambda row: row["state"] == "running" and written() >= before + more)
 
+    def wait_for_any_writes(self, more: int = 5) -> None:
+        """Wait until a turn of any migration has written so many rows, or all rest."""
+        def written() -> int:
+            names = self.status()
+            return sum(int(str(self.store(name, "SELECT count(*) FROM STORE.journal WHERE state = 'done'")[0][0])) for name in names)
+
+        end = time.monotonic() + 120
+        before = written()
+        while any(row["state"] not in RESTING for row in self.status().values()) and written() < before + more:
+            assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
+            time.sleep(0.1)
+
+    def at_work(self, pid: int) -> list[str]:
+        """The migrations whose turns a worker has now."""
+        return [name for name, row in self.status().items() if row["worker"].endswith(f":{pid}")]
+
     def workers_of(self) -> list[tuple[object, ...]]:
         """Which workers have taken turns."""
         return postgres.execute(self.url, "SELECT DISTINCT worker FROM fleet.turns")

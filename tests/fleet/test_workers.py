@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import time
+from collections import Counter
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,7 @@ from tests import postgres
 from tests.chaos.canonical import describe, difference, doubled
 from tests.chaos.harness import dump
 from tests.e2e.driving import SPEC, Pair, by_key, checkout, etl, pair
-from tests.fleet.driving import KEYS, Fleet, fleet
+from tests.fleet.driving import KEYS, RESTING, Fleet, fleet
 from tests.orchestrators.pages import Move
 
 pytestmark = pytest.mark.fleet
@@ -49,35 +53,59 @@ def unknown(made: Fleet, accounts: Pair) -> list[str]:
     return [row for row in ours if row not in linked]
 
 
-def test_a_worker_that_is_killed_and_a_database_that_restarts_cost_nothing(tmp_path: Path) -> None:
-    """Another worker goes on within a minute; the destination is as after a run that nobody disturbed."""
+def calm_dump(folder: Path) -> Counter[str]:
+    """What a destination holds after a run that nobody disturbed."""
     with pair(source=KEYS, destination=KEYS, size=SIZE) as calm:
-        project = checkout(tmp_path / "calm", SAMPLE)
+        project = checkout(folder, SAMPLE)
         etl("run", SPEC, "--sample", "--env", "live", at=project, env=calm.env)
         etl("approve", SPEC, "--env", "live", "--by", "Ana", "--despite", "a test", at=project, env=calm.env, code=0)
         etl("run", SPEC, "--env", "live", at=project, env=calm.env)
-        wanted = describe(rows(calm))
+        return describe(rows(calm))
 
-    with postgres.cluster() as server, pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, \
-            fleet(tmp_path / "fleet", server.url) as made:  # fmt: skip
-        first = made.worker()
-        approved(made, acme=accounts)
-        made.etl("start", "acme", "run")
-        made.wait_for_writes("acme")
-        first.kill()
-        killed = time.time()
-        made.worker()
-        made.wait("acme", until=lambda row: made.turns("acme")[0][0] > killed)
-        made.wait_for_writes("acme", 3)
-        assert made.turns("acme")[0][0] - killed < 60
-        server.stop("immediate")
-        server.start()
-        made.wait("acme", seconds=180)
-        assert made.status()["acme"]["state"] == "idle", made.log()
-        assert made.status()["acme"]["code"] in (0, 1)
-        assert doubled(rows(accounts)) == []
-        assert difference(describe(rows(accounts)), wanted) == ([], [])
-        assert made.store("acme", "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+
+@pytest.mark.parametrize(
+    ("many", "concurrency", "kills", "restarts"),
+    [(2, 2, 1, 1), pytest.param(20, 10, 10, 2, marks=pytest.mark.chaos)],
+    ids=["two", "twenty"],
+)
+def test_killed_workers_and_a_database_that_restarts_cost_nothing(
+    tmp_path: Path, many: int, concurrency: int, kills: int, restarts: int
+) -> None:
+    """Each destination is as after a run that nobody disturbed; the killed worker's turns go on within a minute."""
+    wanted = calm_dump(tmp_path / "calm")
+    chance = random.Random(many)
+    with postgres.cluster() as server, ExitStack() as stack:
+        made = stack.enter_context(fleet(tmp_path / "fleet", server.url))
+        slow = (*KEYS, *SLOW)
+        accounts = {f"m{number}": stack.enter_context(pair(source=KEYS, destination=slow, size=SIZE)) for number in range(many)}
+        crew = [made.worker("--concurrency", str(concurrency)) for _ in range(2)]
+        approved(made, **accounts)
+        made.etl("start", *accounts, "run")
+        restarted = 0
+        for number in range(kills):
+            made.wait_for_any_writes()
+            gone = crew.pop(chance.randrange(2))
+            held = made.at_work(gone.pid)
+            gone.kill()
+            killed = time.time()
+            crew.append(made.worker("--concurrency", str(concurrency)))
+            for name in held:
+                made.wait(name, until=lambda row, since=killed: row["state"] in RESTING or made.turns(str(row["name"]))[0][0] > since)
+                assert made.turns(name)[0][0] - killed < 60 or made.status()[name]["state"] in RESTING, name
+            if restarted < restarts and number * restarts >= restarted * kills:
+                made.wait_for_any_writes()
+                server.stop("immediate")
+                server.start()
+                restarted += 1
+        made.wait(*accounts, seconds=600)
+        for name, there in accounts.items():
+            row = made.status()[name]
+            assert row["state"] == "idle" and row["code"] in (0, 1), f"{row}\n{made.log()[-3000:]}"
+            assert doubled(rows(there)) == []
+            assert difference(describe(rows(there)), wanted) == ([], []), name
+            assert made.store(name, "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+            spans = sorted(made.turns(name))
+            assert all(one[1] <= other[0] for one, other in pairwise(spans)), str(spans)
 
 
 def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
