@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from engine.config.document import read
+from engine.connector.load import SHIPPED, connector_file
 from engine.errors import UsageError
 
 BESIDE = ("connectors", "templates", "transforms")  # folders beside `specs`
@@ -70,11 +72,27 @@ def _files(spec: Path) -> Iterator[Path]:
         for path in sorted(spec.parent.glob(f"{spec.stem}*.yaml"))
         if path.name.partition(".")[0] == spec.stem and path.is_file()
     )
+    yield from _connectors(spec)
     for folder in BESIDE:
         for path in sorted((spec.parent.parent / folder).rglob("*")):
             inner = path.relative_to(spec.parent.parent).parts
             if path.is_file() and not any(map(_is_left_out, inner)):
                 yield path
+
+
+def _connectors(spec: Path) -> Iterator[Path]:
+    """The connectors that a spec names; those that etl brings along are on every worker."""
+    data = read(spec).data
+    for side in ("source", "destination"):
+        named = data.get(side, {}).get("connector", "")
+        file = Path(os.path.normpath(connector_file(spec.parent, str(named))))
+        if file.is_relative_to(spec.parent.parent):
+            yield file
+        elif not file.is_relative_to(SHIPPED):
+            raise UsageError(
+                f"{spec}: the connector {named!r} stands outside of {spec.parent.parent} – keep it"
+                " in the project's folder connectors/, for workers have nothing else"
+            )
 
 
 def _is_left_out(name: str) -> bool:

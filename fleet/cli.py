@@ -117,6 +117,10 @@ def _register(
     engine: sa.Engine, name: str, spec: Path, reference: str, text: str = ""
 ) -> None:
     bundle = packed(spec, text)
+    with tempfile.TemporaryDirectory() as folder:
+        load_migration(
+            unpacked(bundle, Path(folder)), variables()
+        )  # as a worker will, or not at all
     new = records.register(
         engine,
         name,

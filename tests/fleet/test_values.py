@@ -99,6 +99,18 @@ def test_a_bundle_is_a_project_again(project: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "bundles").rglob("*"))
 
 
+def test_connectors_travel(tmp_path: Path) -> None:
+    """One beside the spec goes along; one outside of the project is refused, for no worker would have it."""
+    made = checkout(tmp_path / "project", ("connector: ../connectors/stel_order.yaml", "connector: own.yaml"))
+    (made / "connectors/stel_order.yaml").rename(made / "specs/own.yaml")
+    with zipfile.ZipFile(BytesIO(packed(made / SPEC).archive)) as archive:
+        assert "specs/own.yaml" in archive.namelist()
+    outside = checkout(tmp_path / "other", ("connector: ../connectors/stel_order.yaml", "connector: ../../own.yaml"))
+    (outside / "connectors/stel_order.yaml").rename(tmp_path / "own.yaml")
+    with pytest.raises(UsageError, match="outside of"):
+        packed(outside / SPEC)
+
+
 def test_a_changed_archive_is_refused(project: Path, tmp_path: Path) -> None:
     """An archive that is not what its name says is not unpacked, nor is one that leads out of its folder."""
     bundle = packed(project / SPEC)
