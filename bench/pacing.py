@@ -1,5 +1,8 @@
 """How much of a burst limit a saturating run gets out of the destination's emulator, and how often it is refused.
 
+Calls come in bursts, a window apart, so calls in a fixed time say how many bursts fell into it: 15 seconds hold 7 or 8
+of them. What is measured is the time that whole windows of calls take, from one call to the one that many later.
+
     python bench/pacing.py [--latency-ms 150] [--seconds 20] [--threads 8 16 24] [--plans growth ultimate]
 """
 
@@ -46,19 +49,28 @@ def measure(plan: str, threads: int, latency_ms: int, seconds: float) -> str:
         store = open_store(f"{folder}/store.sqlite")
         limiter = RateLimiter(store, "bench", connector.limits, plan, 5)
         client = Client(connector, Account(it.base_url, it.key), limiter)
-        every, steady = saturate(client, threads, seconds)
+        done = saturate(client, threads, seconds)
         client.close()
         store.close()
         with urllib.request.urlopen(f"{it.base_url.removesuffix('/')}/__sandbox__/stats") as answer:
             stats = json.load(answer)
     burst = next(limit for limit in connector.limits if limit.name == "burst")
-    share = steady / (burst.allowance(plan, 1) * seconds / burst.seconds)
+    share = used(done, int(burst.allowance(plan, 1)), burst.seconds)
     refused = stats["answers"].get("429", 0)
-    return f"{plan}, {threads} threads, {latency_ms} ms: {share:.1%} of the limit, {refused} of {every} calls refused"
+    return f"{plan}, {threads} threads, {latency_ms} ms: {share:.1%} of the limit, {refused} of {len(done)} calls refused"
 
 
-def saturate(client: Client, threads: int, seconds: float) -> tuple[int, int]:
-    """Create organizations from many threads; how many in all, and how many in `seconds` after a warm-up."""
+def used(done: list[float], allowance: int, window: float) -> float:
+    """The share of a limit that calls used, after the warm-up: the time that whole windows of them may take at least
+    by the time that they took.
+    """
+    after = [at for at in done if at >= 0]
+    windows = (len(after) - 1) // allowance
+    return windows * window / (after[windows * allowance] - after[0])
+
+
+def saturate(client: Client, threads: int, seconds: float) -> list[float]:
+    """Create organizations from many threads for `seconds` after a warm-up; when each was made, counted from its end."""
     done: list[float] = []
     began = time.monotonic() + WARM_UP
 
@@ -72,7 +84,7 @@ def saturate(client: Client, threads: int, seconds: float) -> tuple[int, int]:
         worker.start()
     for worker in workers:
         worker.join()
-    return len(done), sum(0 <= at < seconds for at in done)
+    return sorted(done)
 
 
 if __name__ == "__main__":

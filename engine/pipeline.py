@@ -15,7 +15,7 @@ from engine.extract.audit import (
     taken_by_none,
     unmapped_collections,
 )
-from engine.extract.fields import note_absent_fields
+from engine.extract.fields import note_absent_fields, note_odd_marks
 from engine.extract.full import Reading, extract
 from engine.extract.hydrate import hydrate
 from engine.extract.incremental import Changes, find_deleted, read_changes
@@ -78,6 +78,7 @@ def extract_and_audit(
         run, run.spec.sample.pages if sample is not None else None
     )
     note_absent_fields(run)
+    note_odd_marks(run)
     if details and sample is None:
         hydrate(run)
     audit = match_people(run)
@@ -232,6 +233,7 @@ def _extract_changes(
     result.changes = read_changes(run, whole=deletions)
     result.readings = extract(run)
     note_absent_fields(run)
+    note_odd_marks(run)
     hydrate(run)
     result.audit = match_people(run)
     if deletions:

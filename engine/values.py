@@ -149,12 +149,12 @@ def canonical(value: Json) -> str:
     """The one JSON text of a value: sorted keys, no blanks, whole floats as integers; raises
     ValueError for NaN.
     """
-    if _is_common(value):
-        with suppress(
-            UnicodeEncodeError
-        ):  # half a character: the slower way takes it
-            return _SORTED(value).decode()
-    return _CANONICAL(_plain(value))
+    if not _is_common(value):
+        return _CANONICAL(_plain(value))
+    try:
+        return _SORTED(value).decode()
+    except UnicodeEncodeError:  # half a character
+        return _CANONICAL(_plain(value))
 
 
 _CANONICAL = json.JSONEncoder(

@@ -205,6 +205,22 @@ def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
     )
 
 
+def voided(migration: Migration, spec: Path) -> str:
+    """Why the approval beside a spec does not hold for its mapping; "" where it does, or there is
+    none. Raises SpecError for one that cannot be read.
+    """
+    path = approval_path(spec)
+    if not path.exists():
+        return ""
+    found, digest = load(path), digest_of(parts(migration))
+    if (found.digest, found.migration) == (digest, migration.spec.name):
+        return ""
+    return (
+        f"what {found.by} approved on {found.at} is another mapping ({found.digest[:8]}, now"
+        f" {digest[:8]}): it takes a new sample, and a new approval, before a run on live accounts"
+    )
+
+
 def _of_live(found: Approval, spec: Path) -> None:
     """What went well with the sandbox's data says little about live data; raises UnsafePlan."""
     if found.environment != "live":

@@ -62,6 +62,7 @@ _SHOWN = frozenset(
         "money",
         "labels",
         "flags",
+        "most_in_all",
         "evidence",
         "published",
         "seen",
@@ -69,7 +70,7 @@ _SHOWN = frozenset(
     }
 )
 # keys that are younger than the first approvals
-_LATER = frozenset({"one_of_plan"})
+_LATER = frozenset({"one_of_plan", "order"})
 # what things were called: the diff says so
 _FORMER = frozenset({"was", "options_were"})
 _PACING = frozenset(

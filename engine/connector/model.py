@@ -92,13 +92,15 @@ class Bulk(msgspec.Struct, frozen=True):
     )  # what else the body holds
     item: Any = msgspec.field(default_factory=dict)  # what goes with each row
     wrap: str = ""  # where the row stands in its item
-    # where the outcomes stand in the answer, in the order of the rows
+    # where the outcomes stand in the answer
     answers: str = ""
     status: str = ""  # where each outcome has its status ...
     done: Any = ""  # ... or says true, or {place: value}
     failed: str = ""  # ... or says what is wrong
     # where each outcome holds what a call of its own would have answered
     answer: str = ""
+    # "kept": the answer promises them in the order of the rows
+    order: Literal["", "kept"] = ""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -173,6 +175,12 @@ class Operation(msgspec.Struct, frozen=True):
         """How many rows one call writes at most."""
         bulk = (self.several or self).bulk
         return bulk.most if bulk else 1
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the answer to several rows is known to list them in their order."""
+        bulk = (self.several or self).bulk
+        return bool(bulk and bulk.order)
 
     @property
     def share(self) -> float:
@@ -262,6 +270,7 @@ class Resource(msgspec.Struct, frozen=True):
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = msgspec.field(default_factory=dict)
     most_per_seat: bool = False
+    most_in_all: int = 0  # ... and however many seats there are
     json_api: JsonApi | None = None
     inside: str = ""  # where a row's fields stand, beside its id
     # the fields that take the file, hold its name, its size

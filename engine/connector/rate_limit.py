@@ -194,9 +194,8 @@ class RateLimiter(msgspec.Struct):
                     if limit.general or limit.name in extra
                 )
             active = self._active[extra]
-            booking = self._take(active, cost) if turns.free else None
-        if booking is not None:
-            return booking
+            if turns.free and (booking := self._take(active, cost)):
+                return booking
         with turns.turn():
             told = False
             while True:
@@ -220,12 +219,10 @@ class RateLimiter(msgspec.Struct):
 
     def _take(self, active: Sequence[Limit], cost: float) -> Reservation | None:
         """A call of what was booked ahead, if there is one."""
-        booking = (
-            self._lease.take(active, cost, self.clock.now())
-            if self._lease
-            else None
-        )
-        if booking is not None:
+        if self._lease is None:
+            return None
+        booking = self._lease.take(active, cost, self.clock.now())
+        if booking:
             self._count(booking.at, cost)
         return booking
 
@@ -241,8 +238,7 @@ class RateLimiter(msgspec.Struct):
         """Book the call, or say how long to wait."""
         with self._lock:
             # another thread may have booked ahead meanwhile
-            booking = self._take(active, cost)
-            if booking is not None:
+            if booking := self._take(active, cost):
                 return booking
             with self.store.begin() as connection:
                 hold(connection, "quota", self.account)
@@ -378,10 +374,8 @@ class RateLimiter(msgspec.Struct):
 
     def allowance(self, limit: Limit) -> float:
         """Units per window: what the platform's headers say, else the plan's; less the reserve."""
-        told = self.told.get(limit.name)
-        return (
-            told if told is not None else limit.allowance(self.plan, self.seats)
-        ) * (1 - self.reserve)
+        planned = limit.allowance(self.plan, self.seats)
+        return self.told.get(limit.name, planned) * (1 - self.reserve)
 
     def remaining(self, limit: Limit) -> float:
         """Units left in the window that is open now."""

@@ -428,10 +428,10 @@ class Calls:
         self, operation: Operation, send: Callable[[], Response]
     ) -> Response:
         """Send one request and report it to the log of calls."""
-        began, status, path, error = time.monotonic(), 0, operation.path, ""
+        began, error = time.monotonic(), ""
+        answer: Response | None = None
         try:
             answer = send()
-            status, path = answer.status_code, answer.url.path
             return answer
         # a cursor, a version or a mark out of an answer
         except (
@@ -449,12 +449,13 @@ class Calls:
             raise
         finally:
             if self.on_call:
+                path = answer.url.path if answer else operation.path
                 self.on_call(
                     Call(
                         self.connector.name,
                         operation.method,
                         self.session.redact(self._below(path)),
-                        status,
+                        answer.status_code if answer else 0,
                         time.monotonic() - began,
                         operation.cost,
                         error,

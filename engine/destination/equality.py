@@ -6,7 +6,7 @@ import html
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 # kinds whose text may be a number
 _NUMERIC = ("number", "integer", "id", "reference", "enum")
 
-_SCALARS = (str, int, bool, type(None))
+_SCALARS = frozenset((str, int, bool, type(None)))
 
 Same = Callable[[Any, Any, str], bool]  # two scalars in a field of this kind
 
@@ -50,6 +50,16 @@ def is_same(wanted: Any, live: Any) -> bool:
         type(wanted) is type(live)
         and type(wanted) in _SCALARS
         and bool(wanted == live)
+    )
+
+
+def are_same(wanted: Sequence[Any], live: Sequence[Any]) -> bool:
+    """The same of several scalars and their counterparts."""
+    types = list(map(type, wanted))
+    return (
+        wanted == live
+        and types == list(map(type, live))
+        and _SCALARS.issuperset(types)
     )
 
 

@@ -8,14 +8,16 @@ no link stands for, adopting among those below parents that are adopted themselv
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from engine.connector.model import FieldType
 from engine.destination.rows import Row, RowCodec
-from engine.values import folded, is_empty, word
+from engine.values import digest, folded, grouped, is_empty, word
 
 # kinds whose values agree only where they are equal
 EXACT = ("text", "integer", "id", "reference")
@@ -155,6 +157,44 @@ def match(
                 free,
                 found,
             )
+    return found
+
+
+def all_sent(key: str, body: Row, draft: Row, codec: RowCodec) -> Wanted:
+    """All that a creation sent."""
+    return Wanted(key, field_values(codec, body, tuple(draft)), tuple(draft))
+
+
+def told_apart(
+    codec: RowCodec, sent: Sequence[Wanted], rows: Sequence[Row]
+) -> dict[str, Row]:
+    """The row of each key, as far as no other can be it and it stands for no other.
+
+    What was sent alike in everything is alike: any of its rows stands for any of it.
+    """
+    names = dict.fromkeys(name for one in sent for name in one.fields)
+    shown = tuple(n for n in names if all(codec.shows(row, n) for row in rows))
+    waiting = grouped((digest(one.values), one) for one in sent)
+    found: dict[str, Row] = {}
+    free = rows
+    for rule in RECOGNISE[:-1]:
+        fitting = {
+            mark: [
+                row
+                for row in free
+                if rule.fits(structs.replace(one, fields=shown), row, codec)
+            ]
+            for mark, (one, *_) in waiting.items()
+        }
+        claims = Counter(id(row) for fits in fitting.values() for row in fits)
+        for mark, fits in fitting.items():
+            claimed_once = all(claims[id(row)] == 1 for row in fits)
+            if claimed_once and len(fits) == len(waiting[mark]):
+                keys = [one.key for one in waiting.pop(mark)]
+                found |= zip(keys, fits, strict=True)
+
+        taken = set(map(id, found.values()))
+        free = [row for row in free if id(row) not in taken]
     return found
 
 

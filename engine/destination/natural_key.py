@@ -39,7 +39,7 @@ def file_of(folder: Path, name: str, key: str, body: Any) -> SentFile | None:
 def file_in(body: Any) -> tuple[str, dict[str, Any]] | None:
     """The field of a body that asks for a file, and what it says of it; None where none does."""
     for target, value in body.items() if isinstance(body, dict) else ():
-        if described := as_file(value):
+        if isinstance(value, dict) and (described := as_file(value)):
             return target, described
     return None
 

@@ -51,12 +51,12 @@ def resolve(
     missing = list(found.missing)
 
     for target, value in draft.items():
-        kept = value
-        if isinstance(value, dict | list):
+        kept, is_scalar = value, not isinstance(value, dict | list)
+        if not is_scalar:
             kept = _without(value, frozenset(_lost(value, ids)))
         if is_empty(kept):
             continue
-        if type(kept) is str and codec.takes_text(target):  # as nearly always
+        if is_scalar and codec.takes(target, type(kept)):  # as nearly always
             body[target] = effective[target] = kept
             continue
         try:

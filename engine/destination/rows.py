@@ -8,7 +8,7 @@ as a list of one. Whoever reads, writes or compares a row asks the codec.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from engine.connector.model import Connector, FieldType, Resource
 from engine.connector.typed import says_nothing
 from engine.destination.definitions import DELETED
-from engine.destination.equality import alike, equivalent, is_same
+from engine.destination.equality import alike, are_same, equivalent, is_same
 from engine.session import Run
 from engine.store.links import links_of
 from engine.values import digest, is_empty
@@ -88,7 +88,7 @@ class RowCodec:
     _theirs: dict[str, bool] = field(
         default_factory=dict, compare=False, repr=False
     )
-    _takes_text: dict[str, bool] = field(
+    _takes: dict[tuple[str, type], bool] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -152,18 +152,23 @@ class RowCodec:
         """A value of a field with every reference in it as an id."""
         return self._plain(value, self.kind(target))
 
-    def holds(self, row: Row, sent: Row, targets: Iterable[str]) -> bool:
+    def holds(self, row: Row, sent: Row, targets: Collection[str]) -> bool:
         """Whether a row holds in these fields what was sent, to the last letter."""
-        get = self.get
-        return all(is_same(get(sent, name), get(row, name)) for name in targets)
+        return are_same(self._values(sent, targets), self._values(row, targets))
 
-    def takes_text(self, target: str) -> bool:
-        """Whether a field takes any text as it is."""
-        known = self._takes_text.get(target)
+    def _values(self, row: Row, targets: Collection[str]) -> list[Any]:
+        if all(map(self._bare.get, targets)):  # as nearly always
+            return list(map(row.get, targets))
+        return [self.get(row, name) for name in targets]
+
+    def takes(self, target: str, kind: type) -> bool:
+        """Whether a field takes any scalar of a Python type as it is."""
+        known = self._takes.get((target, kind))
         if known is None:
-            kind = self.kind(target)
-            known = self._is_bare(target) and not (kind and kind.options)
-            self._takes_text[target] = known
+            declared = self.kind(target) or FieldType("")
+            as_text = declared.kind in ("text", "html") and kind is not str
+            known = self._is_bare(target) and not (declared.options or as_text)
+            self._takes[target, kind] = known
         return known
 
     def put(self, body: dict[str, Any], target: str, value: Any) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 
+from engine.connector.times import moment
 from engine.language.dependencies import Use, fields_read
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import stream
-from engine.values import Segments, picks, segments
+from engine.values import Segments, flag, is_empty, picks, segments, word
 
 ABSENT = "fields"  # the stage of findings about fields that no row has
+ODD = "marks"  # ... about marks of rows that say nothing
 PROOF = 10  # rows that could have a field and do not: fewer prove nothing
 
 
@@ -111,6 +113,41 @@ def note_absent_fields(run: Run) -> None:
     with run.store.begin() as connection:
         clear_findings(connection, ABSENT)
         save_findings(connection, [_told(item) for item in absent])
+
+
+def note_odd_marks(run: Run) -> None:
+    """Note the marks of rows, such as inactive, that are neither yes, no nor a moment: such rows
+    are taken like others.
+    """
+    found = []
+    for name in fields_read(run.spec):
+        resource = run.migration.source.resources[name]
+        odd: Counter[str] = Counter()
+        first: dict[str, str] = {}
+        for batch in stream(run.store, name) if resource.flags else ():
+            for record in batch:
+                for field in resource.flags.values():
+                    value = record.body.get(field)
+                    if _says_nothing(value):
+                        odd[field] += 1
+                        first.setdefault(
+                            field, f"{value!r:.60} in {record.key}"
+                        )
+        for field, rows in odd.items():
+            text = (
+                f"says neither yes, no nor since when in {rows:,} rows, as {first[field]}: such"
+                " rows are taken like others – see `flags` in the connector, or use `when`"
+            )
+            found.append(Finding(name, "", ODD, field, "attention", text))
+    with run.store.begin() as connection:
+        clear_findings(connection, ODD)
+        save_findings(connection, found)
+
+
+def _says_nothing(mark: Any) -> bool:
+    is_known = flag(mark) is not None or moment(mark) is not None
+    # nothing, or a date of zeros
+    return not (is_known or is_empty(mark)) and bool(word(mark).strip("0-: T"))
 
 
 def _told(item: FieldCount) -> Finding:

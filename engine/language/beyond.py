@@ -212,7 +212,9 @@ def _told(
     noted = [".".join(name) for name in left if name[0] in about]
     lost = [".".join(name) for name in left if name[0] not in about]
     fit = len(order) - len(left)
-    parts = [f"{len(order)} custom fields, of which {fit} fit"]
+    asked = document.data["beyond_plan"].get("room")
+    are = "fit" if asked is None else "are made, as `room` says"
+    parts = [f"{len(order)} custom fields, of which {fit} {are}"]
     if noted:
         parts.append(f"{len(noted)} become lines of notes: {', '.join(noted)}")
     if lost:
@@ -221,6 +223,7 @@ def _told(
         ("beyond_plan",),
         "account-full",
         "; ".join(parts),
-        "put what matters under `first`, or choose a larger plan",
+        "put what matters under `first`, or "
+        + ("choose a larger plan" if asked is None else "say more `room`"),
         "warning",
     )

@@ -1035,13 +1035,14 @@ class _Compiler(msgspec.Struct):
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
-        fewer = kind and kind.one_of_plan.get(
-            self.document.data["destination"]["plan"]
-        )
-        return (
-            msgspec.structs.replace(kind, one_of=fewer)
-            if kind and fewer
-            else kind
+        if kind is None or not kind.one_of_plan:
+            return kind
+        plan = self.document.data["destination"]["plan"]
+        fewer = kind.one_of_plan.get(plan)
+        return msgspec.structs.replace(
+            kind,
+            one_of=fewer or kind.one_of,
+            one_of_plan={plan: fewer} if fewer else {},
         )
 
     def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:

@@ -119,7 +119,7 @@ def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa:
             f"{len(value):,} characters; the field takes at most {kind.max:,}",
             "shorten it",
         )
-    return _not_listed(value, kind.one_of)
+    return _not_listed(value, kind.one_of, plan=", ".join(kind.one_of_plan))
 
 
 def _no_constant(kind: FieldType) -> Fault:
@@ -133,14 +133,18 @@ def _no_constant(kind: FieldType) -> Fault:
 
 
 def _not_listed(
-    value: Any, options: Sequence[str], code: Code = "not-an-option"
+    value: Any,
+    options: Sequence[str],
+    code: Code = "not-an-option",
+    plan: str = "",
 ) -> Fault | None:
+    where = f" on the plan {plan}" if plan else ""
     known = [option.strip() for option in options]
     for item in value if isinstance(value, list) else [value]:
         if known and str(item).strip() not in known:
             return (
                 code,
-                f"{_shown(item)} is not one of {', '.join(known)}",
+                f"{_shown(item)} is not one of {', '.join(known)}{where}",
                 did_you_mean(str(item), known),
             )
     return None
@@ -237,6 +241,12 @@ def refusal(value: Any, kind: FieldType) -> str:
     if kind.kind in _NEVER and not _may_be(value, kind.kind):
         return f"the destination takes {_taken(kind)}, not {as_text(value)}"
     return ""
+
+
+def is_picky(kind: FieldType) -> bool:
+    """Whether a destination may refuse a field of this type for its value, or for having none."""
+    asks = kind.required or kind.requires or kind.only_with
+    return bool(asks or kind.max or kind.one_of) or kind.kind in _NEVER
 
 
 def _may_be(value: Any, type_name: str) -> bool:

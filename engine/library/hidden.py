@@ -14,7 +14,7 @@ import msgspec
 from engine.connector.model import FieldType, Resource
 from engine.connector.references import any_key
 from engine.connector.times import is_marked
-from engine.errors import RequestRejected
+from engine.errors import OutcomeUnknown, RequestRejected, Unavailable
 from engine.extract.records import cursors_of
 from engine.language.dependencies import needed
 from engine.session import Run
@@ -232,7 +232,7 @@ def _what(run: Run, collection: str, key: str) -> str:
     """What a row is that no list shows."""
     try:
         row = run.source.read(collection, id_in(key))
-    except RequestRejected as error:
+    except (RequestRejected, OutcomeUnknown, Unavailable) as error:
         run.notice(f"{key} cannot be read: {error}")
         return REFUSED
     if row is None:

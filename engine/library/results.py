@@ -109,7 +109,8 @@ def run_result(
     verdict = dict(report["verdict"])
     fields = MappingProxyType(dict(verdict.pop("fields")))
     good = verdict.pop("state") == "good"
-    del verdict["not_taken"], verdict["changed"]
+    verdict.pop("not_taken", None)
+    del verdict["changed"]
     files = {kind: Path(path) for kind, path in report["files"].items()}
     return RunResult(
         run=run.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -54,7 +54,7 @@ from engine.store.links import (
     save_findings,
     save_link,
 )
-from engine.store.tables import recall_in, remember_in
+from engine.store.tables import recall_in, remember, remember_in
 from engine.values import batches, cause_of, digest, is_empty, links_in
 
 # seconds for which a row that was read for the plan need not be read once more
@@ -153,8 +153,7 @@ def _object(
     _write(work)
     settle_ages(run, [mapping.resource])
     if whole:
-        with run.store.begin() as connection:
-            remember_in(connection, ADOPTING + mapping.name, CLOSED)
+        remember(run.store, ADOPTING + mapping.name, CLOSED)
 
     _count(work)
     result.cost = run.destination.limiter.cost - before
@@ -477,18 +476,14 @@ def _keep_up(
     connection: sa.Connection, change: Change, resolved: Resolved, link: Link
 ) -> None:
     """A change that needs no call only moves the link."""
-    if change.reason == FIXED:  # what the row holds is what was written before
-        save_link(
-            connection, structs.replace(link, digest=digest(resolved.effective))
+    kept = structs.replace(link, digest=digest(resolved.effective))
+    if change.reason != FIXED:  # then the row holds what was written before
+        kept = structs.replace(
+            kept,
+            written=written_after(change, resolved, link),
+            stored=stored_after(change, link),
+            held=held_after(change, link),
         )
-        return
-    kept = structs.replace(
-        link,
-        digest=digest(resolved.effective),
-        written=written_after(change, resolved, link),
-        stored=stored_after(change, link),
-        held=held_after(change, link),
-    )
     save_link(connection, kept)
 
 
@@ -534,18 +529,7 @@ def _count(work: _Work) -> None:
     for batch in stream_changes(run.store, name, "fail"):
         for change in batch:
             run.failed(name, change.key)
-    result.least = _least(
-        work.codec, {"create": result.created, "update": result.updated}
+    result.least = sum(
+        written.get((name, action, "done"), (0, 0.0))[1]
+        for action in ("create", "update")
     )
-
-
-def _least(codec: RowCodec, many: Mapping[str, int]) -> float:
-    """What so many writes must cost."""
-    total = 0.0
-    for verb, rows in many.items():
-        if rows:
-            operation = codec.resource.operations[verb]  # type: ignore[index]
-            total += sum(
-                call.cost * many for call, many in operation.calls(rows)
-            )
-    return total

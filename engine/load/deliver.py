@@ -41,10 +41,11 @@ from engine.errors import (
     VersionConflict,
 )
 from engine.load.files import drop_file, fetch_file
-from engine.load.outcomes import close, record_all, told_apart
+from engine.load.outcomes import close, each_its_own, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
+from engine.plan.make import UNTOLD
 from engine.session import Run
 from engine.store.journal import Entry, intend
 from engine.values import batches
@@ -105,7 +106,9 @@ def deliver(
             words.setdefault(outcome.reason, set()).add(record)
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             most = TRIES_ALONE if alone else TRIES
-            if outcome.accepted:
+            if UNTOLD in outcome.reason:  # as reconciling has recorded
+                yield structs.replace(outcome, state="failed")
+            elif outcome.accepted:
                 yield delivery.close(outcome, "doubt", LATER)
             elif outcome.claimed or tried >= most:
                 times = f" ({tried} times)" if tried > 1 else ""
@@ -265,11 +268,12 @@ class _Delivery(msgspec.Struct):
 
     def believed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Outcomes of one call, creations each with its own row of the answer."""
-        done = [one for one in outcomes if one.state == "done"]
-        if len(done) < 2 or done[0].write.action != "create":
+        if len(outcomes) < 2 or outcomes[0].write.action != "create":
             return outcomes
-        rest = [one for one in outcomes if one.state != "done"]
-        return rest + told_apart(done, self.codec(done[0].write.resource))
+        codec = self.codec(outcomes[0].write.resource)
+        if codec.resource.operations["create"].keeps_order:
+            return outcomes
+        return each_its_own(outcomes, codec)
 
     def note(self) -> list[Outcome]:
         """Outcomes of what was taken into the journal, in one transaction.

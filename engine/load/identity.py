@@ -233,8 +233,8 @@ def learn(
     if answer.status == MADE and not ledger.recall(FRESH + name):
         ledger.remember(FRESH + name, str(MADE))
         demoted += links_marked(ledger.connection, name, "status")
-    fresh = age_beyond_call(run, outcome.write, answer, codec) == 0.0
-    if fresh and not ledger.recall(STAMPED + name):
+    known = ledger.recall(STAMPED + name)
+    if not known and age_beyond_call(run, outcome.write, answer, codec) == 0.0:
         ledger.remember(STAMPED + name, "yes")
         aged = links_marked(ledger.connection, name, "age")
         demoted += [link for link in aged if link.run == run.id]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
-from engine.destination.match import RECOGNISE, Wanted, field_values, match
+from engine.destination.match import Wanted, all_sent, told_apart
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
     FOUND,
@@ -20,6 +19,7 @@ from engine.load.identity import (
     older_rows,
 )
 from engine.load.writes import RESTORED, Outcome, Write
+from engine.plan.make import UNTOLD
 from engine.session import Run
 from engine.store.journal import Settled, mark, mark_creation
 from engine.store.ledger import Ledger
@@ -94,31 +94,46 @@ def _record(
     return outcome
 
 
-def told_apart(outcomes: Sequence[Outcome], codec: RowCodec) -> list[Outcome]:
-    """Creations of one call, each with the row of the answer that shows it, for nobody promises
-    their order; what no row shows takes what is left, in the order of the answer.
-    """
-    rows = [one.answer.row for one in outcomes]
-    # asked once for a field, not once more for each row
-    in_all = cache(lambda name: all(codec.shows(row, name) for row in rows))
-    wanted = []
-    for at, one in enumerate(outcomes):
-        names = tuple(filter(in_all, one.write.draft))
-        values = field_values(codec, one.write.body, names)
-        wanted.append(Wanted(str(at), values, names))
+def each_its_own(outcomes: Sequence[Outcome], codec: RowCodec) -> list[Outcome]:
+    """Creations of one call, each with the outcome whose row shows it, for nobody promises their
+    order.
 
-    found = match(codec, wanted, rows, RECOGNISE)
-    taken = set(map(id, found.values()))
-    left = (one for one in outcomes if id(one.answer.row) not in taken)
-    by_row = {id(one.answer.row): one for one in outcomes}
-    result = []
-    for at, one in enumerate(outcomes):
-        row = found.get(str(at))
-        shown = next(left) if row is None else by_row[id(row)]
-        result.append(
-            structs.replace(one, dest_id=shown.dest_id, answer=shown.answer)
-        )
-    return result
+    What no row shows takes what is left, where that is one for all; else it is in doubt.
+    """
+    made = {id(one.answer.row): one for one in outcomes if one.state == "done"}
+    sent = [
+        all_sent(str(at), one.write.body, one.write.draft, codec)
+        for at, one in enumerate(outcomes)
+    ]
+    rows = [one.answer.row for one in made.values()]
+    found = told_apart(codec, sent, rows)
+    shown = {key: made.pop(id(row)) for key, row in found.items()}
+
+    left = [*made.values(), *(one for one in outcomes if one.state != "done")]
+    rest = [one for one in sent if one.key not in found]
+    if not _are_one(rest, left):
+        left = [_in_doubt(left)] * len(rest)
+    shown |= zip((one.key for one in rest), left, strict=True)
+    return [
+        structs.replace(shown[str(at)], write=one.write, called=one.called)
+        for at, one in enumerate(outcomes)
+    ]
+
+
+def _in_doubt(left: Sequence[Outcome]) -> Outcome:
+    """What is known of a write that one of these is the outcome of."""
+    rows = [one.dest_id for one in left if one.state == "done"]
+    reason = left[0].reason
+    if rows:
+        reason = f"{UNTOLD} ({rows[0]} … {rows[-1]}): find it there, correct or remove it by hand"
+    return Outcome(left[0].write, "unknown", reason=reason, rows=left[0].rows)
+
+
+def _are_one(rest: Sequence[Wanted], left: Sequence[Outcome]) -> bool:
+    """Whether it is one who of these gets which outcome."""
+    sent = {digest(one.values) for one in rest}
+    said = {one.dest_id or one.reason for one in left}
+    return len(sent) <= 1 or len(said) == 1
 
 
 def _looked_at(outcome: Outcome, codec: RowCodec) -> Outcome:
@@ -211,9 +226,15 @@ def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
         extra = without(link.extra, (*MARKS, "seen"))
         people = structs.replace(
-            link, origin="matched", digest="", written={}, extra=extra
+            link,
+            origin="matched",
+            digest="",
+            written={},
+            extra=extra,
+            stored={},
+            held={},
         )
-        ledger.save_link(structs.replace(people, stored={}, held={}))
+        ledger.save_link(people)
         place = (link.object, link.key, link.dest_id)
         mark_creation(ledger.connection, *place, "done", "adopted")
         _report_existing(ledger, link.object, link.key)

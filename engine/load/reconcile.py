@@ -25,18 +25,26 @@ from engine.connector.model import Resource
 from engine.destination.match import (
     RECOGNISE,
     Wanted,
+    all_sent,
     by_key,
     by_own_id,
     match,
     rows_beside,
+    told_apart,
 )
 from engine.destination.natural_key import defining, wanted_of_entry
 from engine.destination.rows import Row, RowCodec, codec_now
 from engine.extract.records import LAG, recent, rows_below, rows_now
 from engine.load.files import drop_file, kept_file, never_left
 from engine.load.identity import STAMPED
-from engine.load.outcomes import ACCEPTED, link_after, report_held
+from engine.load.outcomes import (
+    ACCEPTED,
+    close,
+    link_after,
+    report_held,
+)
 from engine.load.writes import Answer, Outcome, Write
+from engine.plan.make import UNTOLD
 from engine.session import Run
 from engine.store.journal import (
     OPEN,
@@ -45,6 +53,7 @@ from engine.store.journal import (
     creations,
     entries,
     last_settled,
+    mark,
     settle,
 )
 from engine.store.links import (
@@ -156,18 +165,11 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
             and entry.reason.startswith(ACCEPTED)
         ):
             return
-        if row is None:
-            settle(
-                connection,
-                [
-                    Settled(
-                        entry.id,
-                        "void",
-                        look.run.clock.now(),
-                        reason="it had not happened",
-                    )
-                ],
-            )
+        if row is None and UNTOLD in entry.reason:
+            close(look.run, connection, write, "failed", entry.reason)
+        elif row is None:
+            why, now = "it had not happened", look.run.clock.now()
+            mark(connection, entry.id, "void", why, now)
         else:
             _commit(
                 look,
@@ -413,7 +415,7 @@ def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
     rows: list[Row] = []
     for page in _rows_since(look, group):
         rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
-    found = match(look.codec, wanted, rows, RECOGNISE)
+    found = _rows_of(look, [*made, *group], wanted, rows)
     _relink(look, made, found)
     held = {entry.dest_id for entry in made if str(entry.id) not in found}
     return {
@@ -422,6 +424,21 @@ def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
         if str(entry.id) in found
         and look.resource.id_of(found[str(entry.id)]) not in held
     }
+
+
+def _rows_of(
+    look: _Look,
+    found: Sequence[Entry],
+    wanted: Sequence[Wanted],
+    rows: Sequence[Row],
+) -> dict[str, Row]:
+    """The rows of creations: by all that was sent, then by what tells rows apart."""
+    sent = [all_sent(str(e.id), e.body, e.draft, look.codec) for e in found]
+    sure = told_apart(look.codec, sent, rows)
+    taken = set(map(id, sure.values()))
+    free = [row for row in rows if id(row) not in taken]
+    rest = [one for one in wanted if one.key not in sure]
+    return sure | match(look.codec, rest, free, RECOGNISE)
 
 
 def _creations_of(

@@ -16,7 +16,7 @@ from engine.connector.typed import Reader, Typed, reader_of, typed
 from engine.language.compile import Migration
 from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
-from engine.language.typecheck import custom_kind, refusal
+from engine.language.typecheck import custom_kind, is_picky, refusal
 from engine.mapping.ahead import AT_ONCE, look_ahead
 from engine.mapping.evaluate import (
     FALLBACK,
@@ -62,7 +62,7 @@ from engine.store.seen import (
     number,
     save_dependencies,
 )
-from engine.store.tables import recall_in, remember_in
+from engine.store.tables import recall, remember, remember_in
 from engine.values import batches, digest, segments
 
 STAGE = "transform"  # of findings
@@ -216,8 +216,7 @@ def _bring_up(
 
 def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:
     """The stamp that was kept; None where there is none, or of another version of ours."""
-    with run.store.begin() as connection:
-        kept = json.loads(recall_in(connection, STAMP + mapping.name) or "{}")
+    kept = json.loads(recall(run.store, STAMP + mapping.name) or "{}")
     if kept.keys() != set(_Stamp.__struct_fields__):
         return None
     return _Stamp(**kept | {"places": tuple(kept["places"])})
@@ -249,10 +248,8 @@ def _keep(
     watch.made(mapping.name)
     watch.compare(places)
     stamp = _stamp(run, mapping, watch, sorted(places), watch.mark)
-    with run.store.begin() as connection:
-        remember_in(
-            connection, STAMP + mapping.name, json.dumps(structs.asdict(stamp))
-        )
+    text = json.dumps(structs.asdict(stamp))
+    remember(run.store, STAMP + mapping.name, text)
 
 
 def _shared(run: Run) -> str:
@@ -441,7 +438,9 @@ def as_draft(
 def kinds_of(
     migration: Migration, mapping: ObjectMapping
 ) -> dict[str, FieldType]:
-    """The types of the destination fields that an object fills, custom ones among them."""
+    """The types of the destination fields that an object fills, custom ones among them, by which
+    values may be refused.
+    """
     resource = migration.destination.resources[mapping.resource]
     custom = {
         f"custom.{name}": structs.replace(custom_kind(item), one_of=())
@@ -449,7 +448,11 @@ def kinds_of(
         if of == resource.name
     }
     known = {**resource.fields, **custom}
-    return {name: known[name] for name in mapping.fields if name in known}
+    return {
+        name: known[name]
+        for name in mapping.fields
+        if name in known and is_picky(known[name])
+    }
 
 
 def judged(

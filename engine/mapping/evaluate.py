@@ -154,13 +154,15 @@ class _Context(msgspec.Struct):
 
     def value(self, path: model.Path) -> Any:  # noqa: PLR0911
         """The value at a path; None where there is none."""
-        head = path.segments[0]
+        head, *rest = path.segments
         if (
             isinstance(head, str)
             and head[:1] != "$"
             and head not in self.beside
         ):
-            return self.own(path)
+            if rest or self.source.misfits:
+                return self.own(path)
+            return self.source.body.get(head)  # as nearly always
         match head:
             case "$key":
                 return self.key
@@ -172,12 +174,10 @@ class _Context(msgspec.Struct):
                 return self.source.collection
             case "$today":
                 return self.sight.today
-            case "$none":
-                return None
             case "$settings":
-                return self.sight.settings.get(str(path.segments[1]))
+                return self.sight.settings.get(str(rest[0]))
         if head in self.beside:
-            return dig(self.around(str(head)), path.segments[1:])
+            return dig(self.around(str(head)), tuple(rest))
         return self.own(path)
 
     def own(self, path: model.Path) -> Any:
@@ -333,12 +333,13 @@ def evaluate(
             if not _is_empty(mapping, made):
                 yield made
         elif context.told:
+            told = [f"{place} {what}" for place, what in context.told.items()]
             yield Evaluation(
                 key,
                 source.key,
                 {},
                 "skipped",
-                f"its condition cannot be judged: {_misfits(context)}",
+                f"its condition cannot be judged: {'; '.join(told)}",
                 (),
                 (),
             )
@@ -426,10 +427,6 @@ def _is_meant(context: _Context) -> bool:
     ) and all(
         holds(condition, context.value) for condition in conditions if condition
     )
-
-
-def _misfits(context: _Context) -> str:
-    return "; ".join(f"{place} {what}" for place, what in context.told.items())
 
 
 def _elements(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -17,7 +17,7 @@ from engine.destination.rows import FIELDS
 from engine.extract.hydrate import PendingReads, pending_reads
 from engine.language.model import ObjectMapping
 from engine.session import Run
-from engine.store.changes import count_changes, count_sent, stream_changes
+from engine.store.changes import count_changes, count_sent, stream_work
 from engine.store.links import drafts_of, links_of
 
 
@@ -172,6 +172,7 @@ def _too_many(run: Run, steps: Sequence[Step]) -> Iterator[str]:
             continue
 
         room = most * (side.seats if resource.most_per_seat else 1)
+        room = min(room, resource.most_in_all or room)
         if made + there > room:
             yield (
                 f"{made:,} {name} to make and {there:,} made so far, but the plan"
@@ -226,12 +227,8 @@ def calls_of(run: Run, step: Step) -> Iterator[tuple[Operation, int]]:
     """
     operations = run.resource(step.resource).operations
 
-    if step.create:
-        create = operations["create"]
-        sizes = Counter(_together(run, step, create))
-        for size, times in sizes.items():
-            for call, many in create.calls(size):
-                yield call, many * times
+    for operation, rows in _together(run, step, operations):
+        yield from operation.calls(rows)
     if step.delete:
         yield from _apart(operations["delete"], step.delete)
     if not step.update or "update" not in operations:
@@ -245,27 +242,38 @@ def calls_of(run: Run, step: Step) -> Iterator[tuple[Operation, int]]:
         yield single, step.update
     if update.whole and single:
         yield single, step.update
-    yield from _apart(update, step.update)
 
 
-def _together(run: Run, step: Step, create: Operation) -> Iterable[int]:
-    """How many rows to make may travel together: all, or those that follow each other below one
-    parent, where the call names it.
+def _together(
+    run: Run, step: Step, operations: Mapping[Any, Operation]
+) -> Iterator[tuple[Operation, int]]:
+    """How many rows to write may travel together: all, or those that are alike and follow each
+    other, where there is a call for several.
     """
-    call = create.several or create
-    if not (call.bulk and call.places):
-        return [step.create]
-    parents = groupby(_parents(run, step.object, call.places))
-    return (sum(1 for _ in same) for _, same in parents)
+    many = {"create": step.create, "update": step.update}
+    written = [verb for verb in many if many[verb] and verb in operations]
+    if all(operations[verb].rows == 1 for verb in written):
+        yield from ((operations[verb], many[verb]) for verb in written)
+        return
+    for (verb, *_), same in groupby(_addresses(run, step.object, operations)):
+        yield operations[verb], sum(1 for _ in same)
 
 
-def _parents(run: Run, name: str, fields: Sequence[str]) -> Iterator[list[Any]]:
-    """What the drafts of rows to make say in these fields."""
-    for part in stream_changes(run.store, name, "create"):
+def _addresses(
+    run: Run, name: str, operations: Mapping[Any, Operation]
+) -> Iterator[tuple[Any, ...]]:
+    """What each write of an object is, and what its call names of its draft."""
+    for part in stream_work(run.store, name):
         with run.store.begin() as connection:
-            made = drafts_of(connection, name, [item.key for item in part])
+            drafts = drafts_of(connection, name, [item.key for item in part])
         for item in part:
-            yield [made[item.key].body.get(field) for field in fields]
+            verb = "create" if item.kind == "create" else "update"
+            if verb == "create" or item.send:
+                operation = operations[verb]
+                call = operation.several or operation
+                fields = call.places if call.bulk else ()
+                body = drafts[item.key].body
+                yield verb, *(body.get(field) for field in fields)
 
 
 def _apart(operation: Operation, rows: int) -> Iterator[tuple[Operation, int]]:

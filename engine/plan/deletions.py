@@ -36,6 +36,8 @@ NOT_TAKEN = (
     "the record is no longer one that the spec takes (`when`, `where`, `from`,"
     " `take`, `unless_empty`)"
 )
+# after a refresh nothing is known of it any more: that a list lacks it does not say that it is gone
+UNLISTED = "the source no longer lists the record, or shows it as deleted"
 
 
 class PendingDelete(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def _why(
         return DELETED
     record = there.get(name)
     if record is None:
-        return ""
+        return "" if mapping.scaffold else UNLISTED
     if mapping.each is None:
         return NOT_TAKEN
 
@@ -147,6 +149,9 @@ def _retained(
         yield from ((item.link.key, reason) for item in found)
         return
 
+    for item in found:
+        if item.why == UNLISTED:
+            yield item.link.key, "kept in the destination"
     links = [item.link for item in found]
     edited = edits_of(run, mapping.resource, links) if links else {}
     yield from ((key, f"kept, for {reason}") for key, reason in edited.items())

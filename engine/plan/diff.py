@@ -306,6 +306,10 @@ def _view(
     codec: RowCodec,
 ) -> FieldView:
     stored = link.stored.get(target, UNKNOWN)
+    unsent = link.origin == "created" and link.written.get(target) is None
+    seen = "" if link.extra.get("touched") else link.extra.get("seen", "")
+    if unsent and seen and codec.is_unchanged(seen, live):
+        stored = codec.get(live, target)  # the destination filled it in itself
     if link.held.get(target, {}).get("why") == "lost":
         stored = None  # nothing is what the destination made of it
     return FieldView(

@@ -30,7 +30,7 @@ from engine.store.seen import (
     place_of,
     planned_place,
 )
-from engine.store.tables import recall_in, remember_in
+from engine.store.tables import recall, remember, remember_in
 
 STAMP = "planned."  # the store keeps under this name what an object's changes rest on
 
@@ -81,8 +81,7 @@ def remember_plan(comparison: Comparison, mapping: ObjectMapping) -> None:
     run = comparison.run
     comparison.compare(mapping)
     stamp = [_fixed(run, mapping), comparison.mark]
-    with run.store.begin() as connection:
-        remember_in(connection, STAMP + mapping.name, json.dumps(stamp))
+    remember(run.store, STAMP + mapping.name, json.dumps(stamp))
 
 
 def forget_plan(
@@ -98,8 +97,7 @@ def _to_decide(
 ) -> list[str] | None:
     """The records whose drafts name rows that came or went; None where all are to be decided."""
     run = comparison.run
-    with run.store.begin() as connection:
-        text = recall_in(connection, STAMP + mapping.name)
+    text = recall(run.store, STAMP + mapping.name)
     fixed, mark = json.loads(text) if text else ("", 0)
     if fixed != _fixed(run, mapping):
         return None

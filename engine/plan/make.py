@@ -87,6 +87,8 @@ from engine.values import digest, without
 REMOVED = "its row was removed in the destination, and is not made again: restore it, or leave it"
 FIXED = "changed in the source, but the destination cannot change such a row"
 TAKEN = "it takes the two for one"  # in the reason of a failed creation
+# in the reason of a creation that was made, but as which row is not to be found out
+UNTOLD = "its row was made, but the answer does not say which of its rows it is"
 AS_WANTED = "the row holds what is wanted"
 
 
@@ -195,13 +197,16 @@ def _offers(planning: Planning) -> bool:
 
 
 def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Creations that the destination answered with another record's row.
+    """Creations that the destination answered with another record's row, or with nobody knows
+    which.
 
-    They are not retried before the record has changed, or somebody asks for it: the platform may
-    write the one over the other each time.
+    The first are not retried before the record has changed, or somebody asks for it: the platform
+    may write the one over the other each time. The others would be made twice.
     """
     return {
-        key: entry for key, entry in failed.items() if TAKEN in entry.reason
+        key: entry
+        for key, entry in failed.items()
+        if TAKEN in entry.reason or UNTOLD in entry.reason
     }
 
 
@@ -246,7 +251,8 @@ def _without_taken(
     failed = {
         key: structs.replace(item, kind="fail", reason=taken[key].reason)
         for key, (item, resolved) in _resolved(planning, repeated).items()
-        if sent_before(taken[key], item.draft, resolved)
+        if UNTOLD in taken[key].reason
+        or sent_before(taken[key], item.draft, resolved)
     }
     return [failed.get(item.draft.key, item) for item in decided]
 
@@ -292,7 +298,12 @@ def _updates(
 
     resource = planning.codec.resource
     if "update" not in resource.operations:
-        return {item.draft.key: _unchanging(item) for item in decisions}
+        return {
+            item.draft.key: structs.replace(
+                item.change(), kind="unchanged", reason=FIXED
+            )
+            for item in decisions
+        }
 
     bodies = {
         item.link.dest_id: item.resolved.body
@@ -317,10 +328,6 @@ def _updates(
                 item.change(), kind="fail", reason=REMOVED
             )
     return found
-
-
-def _unchanging(item: Decision) -> Change:
-    return structs.replace(item.change(), kind="unchanged", reason=FIXED)
 
 
 def _merged(planning: Planning, item: Decision, row: Row) -> Change:

@@ -113,7 +113,8 @@ def refuse_lost(run: Run) -> None:
     lost = {
         name: resource
         for name, resource in linked.items()
-        if _is_content(name) and name not in run.spec.objects
+        if not name.startswith(("$", "pipelines."))
+        and name not in ("users", *run.spec.objects)
     }
     for name, resource in lost.items():
         for heir in _heirs(run, resource, linked):
@@ -124,10 +125,6 @@ def refuse_lost(run: Run) -> None:
                     f" into objects.{heir.name} if it was renamed; if they are two objects,"
                     f" keep {name!r} with `enabled: false`"
                 )
-
-
-def _is_content(name: str) -> bool:
-    return not name.startswith(("$", "pipelines.")) and name != "users"
 
 
 def _heirs(

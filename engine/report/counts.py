@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from engine.connector.times import is_marked
-from engine.extract.audit import COUNTED
+from engine.extract.audit import COUNTED, Unmapped
 from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source, fields_read
 from engine.session import Run
@@ -80,6 +81,36 @@ def _marks_of(
         for mark, place in told.items():
             if is_marked(dig(record.body, place)):
                 yield mark
+
+
+def left_behind(run: Run, unmapped: Iterable[Unmapped]) -> Iterator[Unmapped]:
+    """What is not migrated, but for rows that are counted by their marks: of collections with
+    others, it says how many those are.
+    """
+    for item in unmapped:
+        many = _any_mark(run, item.collection) if item.not_taken else 0
+        if many and many < item.rows:
+            more = f"; {many:,} of them are marked, and counted as such"
+            yield structs.replace(item, reason=item.reason + more)
+        elif not many:
+            yield item
+
+
+def _any_mark(run: Run, name: str) -> int:
+    """How many rows of a collection have a mark by which they are left out."""
+    flags = run.migration.source.resources[name].flags.items()
+    told = {
+        mark: segments(field)
+        for mark, field in flags
+        if mark not in run.spec.take
+    }
+    if not told:
+        return 0
+    return sum(
+        any(_marks_of([record], told))
+        for batch in stream(run.store, name)
+        for record in batch
+    )
 
 
 def _is_left_out(run: Run, mark: str, is_mapped: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 from msgspec import structs
 
 from engine.connector.client import Client
-from engine.extract.audit import Audit
+from engine.extract.audit import Audit, Unmapped
 from engine.pipeline import Result
 from engine.report.attention import attention
-from engine.report.counts import count_marked, to_know
+from engine.report.counts import count_marked, left_behind, to_know
 from engine.report.tier import confirmed
 from engine.report.words import known
 from engine.session import Run
@@ -80,7 +80,7 @@ def build(
         "people": [structs.asdict(person) for person in audit.people],
         "fallback_owner": audit.fallback,
         "collections_left_behind": [
-            structs.asdict(item) for item in audit.unmapped
+            structs.asdict(item) for item in left_behind(run, audit.unmapped)
         ],
         "marked": [structs.asdict(item) for item in count_marked(run)],
         "to_know": [structs.asdict(item) for item in to_know(run)],
@@ -103,7 +103,9 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
     lost = result.tally.lost_in_arrived
     # of a large run, the report shows only some of the records that are missing or lost fields
     good = not (waiting or records["missing"] or records["failed"] or lost)
-    unmapped = result.audit.unmapped if result.audit else ()
+    audit = result.audit
+    # a command that does not look at the source counts none of its rows
+    counted = {"not_taken": not_taken(audit.unmapped)} if audit else {}
     written = ("created", "updated", "unchanged", "adopted", "deleted")
     return {
         "state": "good" if good else "attention",
@@ -111,7 +113,7 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
         "missing": records["missing"],
         "skipped": records["skipped"],
         "failed": records["failed"],
-        "not_taken": sum(item.rows for item in unmapped if item.not_taken),
+        **counted,
         "changed": sum(
             item.changed + item.new + item.deleted for item in result.changes
         ),
@@ -123,6 +125,11 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
             for word in written
         },
     }
+
+
+def not_taken(unmapped: Iterable[Unmapped]) -> int:
+    """How many rows no object takes, of collections that are migrated."""
+    return sum(item.rows for item in unmapped if item.not_taken)
 
 
 def _account(client: Client) -> dict[str, Any]:

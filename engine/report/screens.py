@@ -149,13 +149,12 @@ def _hidden(report: Mapping[str, Any], console: Console) -> None:
     if not rows:
         line(console, "")
         line(console, "Nothing speaks for rows that no list shows")
-    found = {
-        what: keys
-        for item in hidden["collections"]
-        for what, keys in item["examples"].items()
-    }
+    found: dict[str, list[str]] = {}
+    for item in hidden["collections"]:
+        for what, keys in item["examples"].items():
+            found.setdefault(what, []).append(keys[0])
     for what, keys in found.items():
-        line(console, f"  {what}, such as {keys[0]}: {_ADVICE[what]}")
+        line(console, f"  {what}, such as {', '.join(keys)}: {_ADVICE[what]}")
 
 
 def _is_telling(item: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from msgspec import structs
 
 from engine.store.tables import (
     Store,
@@ -46,6 +45,9 @@ class Entry(msgspec.Struct, frozen=True):
     id: int = 0
 
 
+TEXTS = ("body", "draft", "before")  # what of an entry is stored as JSON
+
+
 class Settled(msgspec.Struct, frozen=True):
     """The outcome of an intent; `calls` and `cost` are added to what it took before."""
 
@@ -80,17 +82,7 @@ _SETTLE = (
 
 def intend(connection: sa.Connection, entries: Sequence[Entry]) -> list[int]:
     """Write intents; their ids, in order."""
-    rows = [
-        row_of(
-            structs.replace(
-                entry, state="intent", reason="", calls=0, cost=0.0
-            ),
-            "body",
-            "draft",
-            "before",
-        )
-        for entry in entries
-    ]
+    rows = [row_of(entry, *TEXTS) for entry in entries]
     if connection.dialect.name == "sqlite":
         return _numbered(connection, rows)
     for row in rows:
@@ -322,23 +314,9 @@ def _number(result: sa.CursorResult[Any]) -> int:
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(
-        row.run,
-        row.object,
-        row.key,
-        row.resource,
-        row.action,
-        from_text(row.body),
-        from_text(row.draft),
-        from_text(row.before or "{}"),
-        row.dest_id,
-        row.state,
-        row.reason,
-        row.calls,
-        row.cost,
-        row.at,
-        row.id,
-    )
+    found = {name: getattr(row, name) for name in Entry.__struct_fields__}
+    texts = {name: from_text(found[name] or "{}") for name in TEXTS}
+    return Entry(**found | texts)
 
 
 # -- what can be taken back

@@ -640,21 +640,10 @@ def _link(row: Sequence[Any]) -> Link:
     name, key, resource, dest_id, mark, written, origin, extra, run, at = row[
         :10
     ]
-    draft, marks = from_text(written), from_text(extra)
-    stored, held = from_text(row[10]), from_text(row[11])
+    texts = map(from_text, (extra, *row[10:12]))
+    draft = from_text(written)
     return Link(
-        name,
-        key,
-        resource,
-        dest_id,
-        mark,
-        draft,
-        origin,
-        run,
-        at,
-        marks,
-        stored,
-        held,
+        name, key, resource, dest_id, mark, draft, origin, run, at, *texts
     )
 
 

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -633,11 +635,9 @@ def write_rows(
     if connection.dialect.name != "sqlite":
         connection.execute(statement, rows)
         return
-    text, places = _for_driver(connection.dialect, statement, tuple(rows[0]))
-    values = [
-        tuple([row.get(name, own) for name, own in places]) for row in rows
-    ]
-    if not _are_storable("".join(map(_texts_of, values))):
+    text, take = _for_driver(connection.dialect, statement, tuple(rows[0]))
+    values = list(map(take, rows))
+    if not _are_storable(chain.from_iterable(values)):
         values = list(map(_kept_values, values))
     connection.exec_driver_sql(text, values)
 
@@ -647,28 +647,24 @@ def _for_driver(
     dialect: sa.Dialect,
     statement: sa.Insert | sa.Update | sa.Delete,
     columns: tuple[str, ...],
-) -> tuple[str, tuple[tuple[str, Any], ...]]:
-    """The text of a statement, and its parameters in their places: a name, and its own value where
-    rows have none.
+) -> tuple[str, Callable[[dict[str, Any]], tuple[Any, ...]]]:
+    """The text of a statement, and what takes its parameters, in their places, out of a row: its
+    own values where rows have none.
     """
     keys = list(columns) if isinstance(statement, sa.Insert) else None
     compiled = statement.compile(dialect=dialect, column_keys=keys)
     names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-    missing = [
-        name
-        for name in names
-        if name not in columns and compiled.params[name] is None
-    ]
-    assert not missing, f"no value for {missing}"
-    return str(compiled), tuple((name, compiled.params[name]) for name in names)
+    own = {name: compiled.params[name] for name in names if name not in columns}
+    assert None not in own.values(), f"no value for {own}"
+    take = itemgetter(*names)
+    if not own:
+        return str(compiled), take
+    return str(compiled), lambda row: take(own | row)
 
 
-def _texts_of(values: tuple[Any, ...]) -> str:
-    return "".join([value for value in values if type(value) is str])
-
-
-def _are_storable(text: str) -> bool:
+def _are_storable(values: Iterable[Any]) -> bool:
     """Whether texts can be stored as they are, as nearly always."""
+    text = "".join([value for value in values if type(value) is str])
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -359,14 +359,8 @@ def _unseen(
     pairs = []
     for draft in drafts:
         link = links.get(draft.key)
-        pairs.append(
-            _Pair(
-                mapping,
-                draft.key,
-                link,
-                rows.get(link.dest_id) if link else None,
-            )
-        )
+        row = rows.get(link.dest_id) if link else None
+        pairs.append(_Pair(mapping, draft.key, link, row))
     with bench.run.store.begin() as connection:
         cases = _cases(bench, connection, pairs)
         found = [_one(bench, connection, case) for case in cases]

@@ -77,6 +77,10 @@ def _as_sent(side: Side, trace: Provenance, label: str) -> FieldState:
     """The state of a field that arrived as it was sent, as nearly always."""
     target, codec = trace.target, side.codec
     live = wanted = codec.get(side.resolved.body, target)
+    # for people: labels instead of option ids, ids only where there is nothing better
+    shown = trace.value
+    if shown is None or isinstance(shown, dict | list):
+        shown = wanted
     if side.row is None:
         live = None
     elif not side.is_intact or target not in side.resolved.effective:
@@ -84,10 +88,10 @@ def _as_sent(side: Side, trace: Provenance, label: str) -> FieldState:
     return FieldState(
         target,
         label,
-        _how(trace),
+        "defaulted" if trace.how == "constant" else trace.how,
         trace.sources,
         trace.steps,
-        _shown(trace.value, wanted),
+        shown,
         live,
         trace.reason,
     )
@@ -116,10 +120,6 @@ def _state_of(side: Side, trace: Provenance, label: str) -> FieldState:
     else:
         state, reason = _arrived(side, target, wanted, live, (state, reason))
     return structs.replace(plain, state=state, live=live, reason=reason)
-
-
-def _how(trace: Provenance) -> str:
-    return "defaulted" if trace.how == "constant" else trace.how
 
 
 def _arrived(
@@ -154,17 +154,6 @@ def _why_lost(
     if holds_wanted(view, same):
         return "the destination made something else of it"
     return "the destination holds something else"
-
-
-def _shown(symbolic: Any, wire: Any) -> Any:
-    """A wanted value for people: labels instead of option ids, ids only where there is nothing
-    better.
-    """
-    return (
-        symbolic
-        if symbolic is not None and not isinstance(symbolic, dict | list)
-        else wire
-    )
 
 
 def _file_state(live: Any, wanted: Any, link: Link | None) -> str:

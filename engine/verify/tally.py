@@ -86,19 +86,15 @@ def count(
                     ", ".join(text_of(one) for _, one in item.sources),
                     text_of(item.wanted),
                 ] += 1
-        lost = row.state == "arrived" and any(
-            item.state == "lost" for item in row.fields
-        )
-        tally.lost_in_arrived += (
-            sum(item.state == "lost" for item in row.fields)
-            if row.state == "arrived"
-            else 0
-        )
+        lost = 0
+        if row.state == "arrived":
+            lost = [item.state for item in row.fields].count("lost")
+        tally.lost_in_arrived += lost
         _add_money(tally, row)
         to_see = (
             row.state != "arrived"
             or row.reason != ""
-            or lost
+            or lost > 0
             or (row.object, row.key) in found
         )
         if keep_all or (to_see and len(tally.kept) < KEPT):

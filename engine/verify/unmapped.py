@@ -43,12 +43,9 @@ class UnmappedFields(msgspec.Struct, frozen=True):
         return tuple(
             (name, value)
             for name, value in record.body.items()
-            if settled[name] and _is_filled(value)
+            if settled[name]
+            and not all(is_empty(leaf) for _, leaf in leaves(value))
         )
-
-
-def _is_filled(value: Any) -> bool:
-    return not all(is_empty(leaf) for _, leaf in leaves(value))
 
 
 def touched_fields(objects: Sequence[ObjectMapping]) -> dict[str, set[str]]:

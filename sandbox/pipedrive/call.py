@@ -23,6 +23,7 @@ class Answer:
     status: int = 200
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = False  # a refusal that takes nothing back of what was written before it
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,9 @@ class Gateway:
             if self.desk.switches.stamps == "milliseconds" and operation.fine_stamps:
                 answer = replace(answer, body=with_milliseconds(answer.body))
             if answer.status >= 400:
-                db.execute("ROLLBACK TO handler")
-                self.desk.forget_fields()
+                if not answer.kept:
+                    db.execute("ROLLBACK TO handler")
+                    self.desk.forget_fields()
                 charged = self.desk.switches.charge_failed == "on"
             tokens = operation.tokens if charged else 0
             self.desk.quota.charge(now, operation.verb, operation.name, tokens)

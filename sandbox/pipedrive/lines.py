@@ -166,12 +166,18 @@ def _create_many(call: Call) -> Answer:
         call.desk.store.db.execute("SAVEPOINT line")
         try:
             lines.append(_add(call, deal, _create(one, f"data[{at}]")))
-        except Refused:
+        except Refused as refusal:
             call.desk.store.db.execute("ROLLBACK TO line")
             # Nobody has published what becomes of the others.
             if call.desk.switches.bulk_lines == "all":
                 raise
+            if call.desk.switches.bulk_lines == "before":
+                _total(call, deal)
+                return Answer(refusal.answer(), refusal.status, kept=True)
     _total(call, deal)
+    # Nor in which order they are answered.
+    if call.desk.switches.bulk_order == "reversed":
+        lines.reverse()
     return data(lines, 201)
 
 

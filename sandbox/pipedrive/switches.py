@@ -35,7 +35,8 @@ _ALLOWED = {
     "fair_use": ("count", "refuse", "off"),
     "fair_use_patch": ("off", "on"),
     "deals_over_cap": ("refuse", "waitlist"),
-    "bulk_lines": ("all", "each"),
+    "bulk_lines": ("all", "each", "before"),
+    "bulk_order": ("kept", "reversed"),
     "negative_value": ("accept", "refuse"),
     "v1_empty_options": ("null", "left_out"),
 }
@@ -67,6 +68,7 @@ class Switches:
     fair_use_patch: str = "off"  # whether PATCH counts as POST and PUT do
     deals_over_cap: str = "refuse"  # a deal over the plan's number of leads and deals
     bulk_lines: str = "all"  # a bulk of line items of which one does not fit
+    bulk_order: str = "kept"  # the order in which a bulk answers with the lines it made
     negative_value: str = "accept"  # a deal's value below zero
     v1_empty_options: str = "null"  # `options` of a field without any, in definitions of v1
     index_delay: float = 3.0  # seconds until a search finds what was written

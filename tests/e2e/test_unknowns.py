@@ -71,6 +71,7 @@ DESTINATION = (
     "fair_use_patch=on",
     "deals_over_cap=waitlist",
     "bulk_lines=each",
+    "bulk_order=reversed",
 )
 
 
@@ -143,10 +144,11 @@ def test_refused_options_are_told(other: Record) -> None:
     assert any(found["field"] == "category" and "left out" in found["text"] for found in report["findings"])
 
 
-def test_line_items_as_deal_products(tmp_path: Path) -> None:
-    """One key in the spec makes document lines native deal products as well as notes."""
+@pytest.mark.parametrize("words", [(), pytest.param(("bulk_order=reversed",), marks=pytest.mark.chaos)], ids=len)
+def test_line_items_as_deal_products(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """One key in the spec makes document lines native deal products as well as notes, in whatever order a bulk of them is answered."""
     at = checkout(tmp_path / "lines", ("native_line_items: false", "native_line_items: true"))
-    with pair() as accounts:
+    with pair((), switched(words)) as accounts:
         source = accounts.source
         write_lines(Running("stel_order", source.base_url, source.key, 0), (12, 6, 5, 130))
         first = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
@@ -159,6 +161,25 @@ def test_line_items_as_deal_products(tmp_path: Path) -> None:
     assert {row["deal_id"] for row in there["deal_products"]} <= {row["id"] for row in there["deals"]}
     _still_notes(there)
     _adds_up(there)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("way", ["all", "each", "before"])
+def test_line_items_that_an_account_has_no_room_for(tmp_path: Path, way: str) -> None:
+    """Whatever becomes of the other lines of a bulk that is refused: those that fit are there once, each one that is not is told, and another run makes none."""
+    at = checkout(tmp_path / "lines", ("native_line_items: false", "native_line_items: true"))
+    with pair((), switched((f"bulk_lines={way}", "most_lines_per_deal=9"))) as accounts:
+        source = accounts.source
+        write_lines(Running("stel_order", source.base_url, source.key, 0), (12, 6, 5, 30))
+        first = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
+        again = etl_here("run", SPEC, "--sample", "80", "--json", "--env", "live", at=at, env=accounts.env).data()
+        there = accounts.destination.dump()
+    assert (again["verdict"]["created"], again["verdict"]["updated"]) == (0, 0)
+    rows = [row for row in first["records"] if row["object"] in ("line_products", "line_differences")]
+    states = Counter(row["state"] for row in rows)
+    assert states["arrived"] == len(there["deal_products"])
+    assert max(Counter(row["deal_id"] for row in there["deal_products"]).values()) == 9
+    assert states["failed"] == (12 - 9) + (30 - 9) and states["missing"] == 0
 
 
 def _adds_up(there: Dump) -> None:
@@ -234,6 +255,9 @@ MORE = {
     "destination most_deals=40 deals_over_cap=waitlist": Expected((*OF_DEALS, *DEALS), OF_DEALS, waits=True),
     "destination refuse_deletes=notes,deals": Expected(kept=True),
     "destination bulk_lines=each": Expected(changes=(NATIVE,)),
+    "destination bulk_lines=before": Expected(changes=(NATIVE,)),
+    "destination bulk_lines=before most_lines_per_deal=2": Expected(LINES, changes=(NATIVE,)),
+    "destination bulk_order=reversed, native": Expected(changes=(NATIVE,)),
     # the platform writes over the value of our deals: a rollback takes that for people's work, and keeps them
     "destination bulk_lines=each line_value=sum": Expected(kept=True, changes=(NATIVE,)),
     "destination bulk_lines=each most_lines_per_deal=2": Expected(LINES, changes=(NATIVE,)),
@@ -297,7 +321,7 @@ def _told(report: Record, expected: Expected) -> None:
 def test_each_unknown_alone(tmp_path: Path, sample: Record, switch: str) -> None:
     """Each behaviour turned round on its own: a sample misses nothing, a delta changes what changed, a rollback leaves nothing."""
     expected = MORE.get(switch) or ALONE[switch]
-    side, *words = switch.removesuffix(", said").split(" ")
+    side, *words = switch.partition(",")[0].split(" ")
     told = story(tmp_path / "one", words if side == "source" else (), words if side == "destination" else (), *expected.changes)
     holds(told, json.loads(sample["first"]["out"]), expected)
 

@@ -105,6 +105,8 @@ def test_people_may_need_some_of_the_room(serve: Serve, tmp_path: Path) -> None:
     found.full(code=0)
     assert not found.platform.tables[TABLE]
     assert notes(found.platform)["Bea"] == "<b>Tier:</b> Silver<br><b>Tax id:</b> B2"
+    told = found.etl("plan", "--json", code=0).data()["notices"]
+    assert any("of which 0 are made, as `room` says" in text for text in told)
 
 
 def test_a_larger_plan_brings_the_fields(serve: Serve, tmp_path: Path) -> None:

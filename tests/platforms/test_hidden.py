@@ -111,6 +111,20 @@ def test_what_cannot_be_read_is_only_counted(serve: Serve, tmp_path: Path) -> No
     assert reads(found.platform) == []
 
 
+def test_a_row_that_makes_its_platform_fail_does_not_end_the_audit(serve: Serve, tmp_path: Path) -> None:
+    """The others are looked at all the same, and the notices name the one that could not be read; each collection has an example of its own."""
+    found = trial(serve, tmp_path)
+
+    def failing(_: Platform, request: Request) -> Answer | None:
+        return Answer(500, {"error": "out of order"}) if request.path == "/people/50" else None
+
+    found.platform.before.append(failing)
+    done = found.etl("audit", "--hidden", code=0)
+    assert "people/50 cannot be read" in done.out
+    assert "2 refused" in done.out and "1 present" in done.out
+    assert "gone, such as people/110, firms/7:" in done.out
+
+
 @pytest.mark.parametrize("word", ["0", "x", "1.5"])
 def test_a_number_of_rows_is_asked_for(word: str, serve: Serve, tmp_path: Path) -> None:
     """Anything else is a mistake on the command line."""

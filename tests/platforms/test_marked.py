@@ -70,6 +70,9 @@ def test_marked_rows_are_left_out_and_counted(serve: Serve, tmp_path: Path) -> N
     assert {row["memo"] for row in found.platform.tables["contacts"]} == {"Group 1", "Group 2"}
     assert marked(report) == counted
     assert report["verdict"]["not_taken"] == 6  # the deleted ones were not kept
+    # what is marked is said once
+    assert [one["collection"] for one in report["collections_left_behind"]] == ["groups"]
+    assert "not_taken" not in found.verify(code=0)["verdict"]
     text = found.etl("run", code=0).out
     assert "Rows that are marked" in text and "people      archived      3  left out" in text
     assert '"kind":"archived","rows":3' in (tmp_path / "var/trial.live.report/report.html").read_text(encoding="utf-8")
@@ -88,6 +91,27 @@ def test_a_setting_takes_a_kind_of_marked_rows(place: int, kind: str, serve: Ser
     states = {row["key"]: row["state"] for row in again["records"]}
     assert again["verdict"]["arrived"] == 3, states
     assert marked(again)["people", kind][1]
+    # what is there already and no longer taken stays, and is told each time
+    for report in (again, found.run("--yes"), found.delta("--yes")):
+        told = {one["key"]: one["text"] for one in report["findings"] if one["severity"] == "attention"}
+        assert set(told) == {f"people/{number}" for number in theirs}
+        assert all("kept in the destination" in text for text in told.values())
+    assert arrived(found) == {10, 11, 12} | theirs
+
+
+def test_a_refresh_deletes_nothing_by_itself(serve: Serve, tmp_path: Path) -> None:
+    """What a source that was read anew no longer lists is told and stays, though the object deletes: nobody has looked whether it is gone."""
+    found = trial(serve, tmp_path)
+    spec = found.spec()
+    spec["objects"]["contacts"]["on_delete"] = "delete"
+    found.write_spec(spec)
+    found.full()
+    found.platform.tables["people"].pop()
+    report = found.run("--yes", "--refresh", code=1)
+    told = [one for one in report["findings"] if one["severity"] == "attention"]
+    assert [one["key"] for one in told] == ["people/12"]
+    assert "no longer lists the record" in told[0]["text"]
+    assert arrived(found) == {10, 11, 12}
 
 
 def test_a_row_that_becomes_inactive_is_told(serve: Serve, tmp_path: Path) -> None:
@@ -108,5 +132,33 @@ def test_what_does_not_say_so_marks_no_row(value: Any, serve: Serve, tmp_path: P
     found = trial(serve, tmp_path)
     for row in found.platform.tables["people"]:
         row |= {"off": value, "archived_at": value, "gone": False}
-    found.full(code=None)
+    report = found.full(code=None)
     assert arrived(found) == set(range(1, 13))
+    assert bool(report["findings"]) == (value == "maybe")
+
+
+def test_rows_that_no_object_takes_are_told_beside_those_that_are_marked(serve: Serve, tmp_path: Path) -> None:
+    """Of a collection of which some rows are not taken for another reason, it is said how many of them are marked."""
+    found = trial(serve, tmp_path)
+    spec = found.spec()
+    spec["objects"]["contacts"]["when"] = {"name": {"not": "Person 12"}}
+    found.write_spec(spec)
+    (told,) = [one for one in found.full()["collections_left_behind"] if one["not_taken"]]
+    assert told["rows"] == 7 and told["reason"].endswith("; 6 of them are marked, and counted as such")
+
+
+@pytest.mark.parametrize("value", ["archived", "maybe", 4711, {"by": 3}])
+def test_a_mark_that_nobody_understands_is_told(value: Any, serve: Serve, tmp_path: Path) -> None:
+    """Its rows are taken like others, but not in silence: how many there are, and one of them."""
+    found = trial(serve, tmp_path)
+    for row in found.platform.tables["people"][4:6]:
+        row["archived_at"] = value
+    report = found.full(code=1)
+    assert arrived(found) == {5, 6, 10, 11, 12}
+    told = [one for one in report["findings"] if one["field"] == "archived_at"]
+    assert [(one["object"], one["severity"]) for one in told] == [("people", "attention")]
+    assert "in 2 rows" in told[0]["text"] and f"{value!r} in people/5" in told[0]["text"]
+    for row in found.platform.tables["people"][4:6]:
+        row["archived_at"] = "2024-05-06T07:08:09Z"
+    again = found.run("--yes", "--refresh")
+    assert not [one for one in again["findings"] if one["field"] == "archived_at"]

@@ -450,3 +450,36 @@ def test_what_was_lost_is_written_once_its_cause_is_mended(
         assert row.get("phone") or row.get("company"), row
     assert len(platform.tables["contacts"]) == 3
     assert_settled(trial)
+
+
+# -- a field that comes into the mapping later
+
+
+@pytest.mark.parametrize("edited", [False, True], ids=["nobody", "people"])
+def test_a_field_that_the_platform_filled_in_is_written_once_it_is_mapped(
+    serve: Serve, tmp_path: Path, edited: bool
+) -> None:
+    """What stands in a field that was never sent is the platform's own: a mapping that comes to fill it
+    is no edit of people, unless they changed the row since.
+    """
+    trial = addresses(serve, tmp_path)
+
+    def filled(_: Platform, request: Request) -> None:
+        if request.creates("contacts"):
+            request.body.setdefault("phone", "everyone")
+
+    trial.platform.before.append(filled)
+    spec = trial.spec()
+    phone = spec["objects"]["contacts"]["fields"].pop("phone")
+    trial.write_spec(spec)
+    trial.full()
+    if edited:
+        trial.platform.tables["contacts"][0]["phone"] = "people's"
+    spec["objects"]["contacts"]["fields"]["phone"] = phone
+    trial.write_spec(spec)
+    report = trial.run(code=1 if edited else 0)
+    phones = [row["phone"] for row in trial.platform.tables["contacts"]]
+    assert phones == ["people's" if edited else "600000001", "600000002", "600000003"]
+    assert ("people changed" in texts(report)) == edited
+    trial.rollback(code=1 if edited else 0)
+    assert len(trial.platform.tables["contacts"]) == edited

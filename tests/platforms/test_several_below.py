@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def carts(each: bool = False, bad: str = "") -> Before:
     return hook
 
 
-def trial(serve: Serve, folder: Path, hook: Before, shuffled: bool = False) -> Project:
+def trial(serve: Serve, folder: Path, hook: Before, shuffled: bool = False, **bulk: Any) -> Project:
     """Orders become carts and their lines items below them; `shuffled` lines are a collection of their own."""
     orders = [{"id": n, "name": f"Order {n}"} for n in SIZES]
     lines = [{"text": f"Line {n}.{m}", "order": n} for n, many in SIZES.items() for m in range(many)]
@@ -94,18 +95,18 @@ def trial(serve: Serve, folder: Path, hook: Before, shuffled: bool = False) -> P
     platform.before.append(hook)
     below = "/carts/{cart}/items"
     item = {
-        **writable("items", ["text", "cart"], text={"type": "text", "required": True}, cart="ref carts"),
+        **writable("items", ["text", "cart"], text={"type": "text", "required": True}, many="integer", cart="ref carts"),
         "list": {"get": below, "pager": "rows", "parent": "carts", "parent_id": "cart"},
         "read": "none",
         "create": {
             "post": below,
             "cost": SINGLE,
-            "bulk": {"post": f"{below}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made"},
+            "bulk": {"post": f"{below}/bulk", "cost": TOGETHER, "most": MOST, "rows": "items", "answers": "made", **bulk},
         },
         "update": {"patch": f"{below}/{{id}}"},
         "delete": {"delete": f"{below}/{{id}}"},
     }
-    source = {"orders": readable("orders", name="text"), "lines": readable("lines", text="text", order="ref orders")}
+    source = {"orders": readable("orders", name="text"), "lines": readable("lines", text="text", many="integer", order="ref orders")}
     destination = {"carts": writable("carts", ["name"], name=NAME), "items": item}
     cart = {"lookup": "carts", "by": "order", "on_miss": "fail"}
     objects = {
@@ -260,3 +261,145 @@ def test_a_call_without_an_answer_is_looked_up_below_its_parent(serve: Serve, tm
     links: Any = case.links("items")
     ids = {f"{row['cart']}+{row['id']}" for row in case.platform.tables["items"]}
     assert set(links.values()) == ids
+
+
+# -- answers that do not show whose each of their rows is
+
+After = Callable[[Platform, Request, Answer], Answer]
+
+
+def answering(row: Callable[[Row], Row], backwards: bool = True, alter: Callable[[str], str] = str) -> After:
+    """Each bulk answers with this of its rows, the last one first; the platform keeps texts as `alter` makes them."""
+
+    def hook(platform: Platform, request: Request, answer: Answer) -> Answer:
+        if not request.path.endswith("/bulk") or answer.status != 201:
+            return answer
+        ids = [one["id"] for one in answer.body["made"]]
+        rows = [next(one for one in platform.tables["items"] if one["id"] == row_id) for row_id in ids]
+        for one in rows:
+            one["text"] = alter(one["text"])
+        return Answer(201, {"made": [row(one) for one in (rows[::-1] if backwards else rows)]})
+
+    return hook
+
+
+def id_only(row: Row) -> Row:
+    """Nothing but the id."""
+    return {"id": row["id"]}
+
+
+def linked(case: Project) -> dict[str, str]:
+    """What the row says that each line is linked to."""
+    rows = {f"{row['cart']}+{row['id']}": row["text"] for row in case.platform.tables["items"]}
+    return {key: rows[row_id] for key, row_id in case.links("items").items()}
+
+
+def said(case: Project) -> dict[str, str]:
+    """What each line says in the source."""
+    return {f"lines/{row['id']}": row["text"] for row in case.platform.tables["lines"]}
+
+
+def test_ids_alone_in_another_order_are_looked_up(serve: Serve, tmp_path: Path) -> None:
+    """An answer of ids alone says nothing of whose they are: rows are read back, each link leads to its own, none is made again."""
+    case = trial(serve, tmp_path, carts())
+    case.platform.after.append(answering(id_only))
+    case.full(code=0)
+    assert made(case.platform) == WANTED
+    assert linked(case) == said(case)
+    case.platform.tables["lines"][20]["text"] = "Line changed"
+    case.delta(code=0)
+    assert linked(case) == said(case)
+
+
+def test_ids_alone_are_believed_where_the_order_is_kept(serve: Serve, tmp_path: Path) -> None:
+    """Where the connector says that answers keep the order, ids alone are enough: nothing is read back."""
+    case = trial(serve, tmp_path, carts(), order="kept")
+    case.platform.after.append(answering(id_only, backwards=False))
+    reads: list[int] = []
+
+    def before(platform: Platform, request: Request) -> Answer | None:
+        made_so_far = len(platform.tables["items"])
+        if request.method == "GET" and PLACE.fullmatch(request.path) and made_so_far < len(WANTED):
+            reads.append(made_so_far)
+        return None
+
+    case.platform.before.insert(0, before)
+    case.full(code=0)
+    assert linked(case) == said(case)
+    assert reads == []
+
+
+def test_lines_that_differ_in_what_no_answer_shows_do_not_cross(serve: Serve, tmp_path: Path) -> None:
+    """Lines of one text are told apart by what else was sent, be it only in the list: no link leads to the other's row."""
+    case = trial(serve, tmp_path, carts())
+    for row in case.platform.tables["lines"]:
+        row["text"], row["many"] = "The same", row["id"]
+    spec = case.spec()
+    spec["objects"]["items"]["fields"]["many"] = "many"
+    case.write_spec(spec)
+    case.platform.after.append(answering(lambda row: {"id": row["id"], "text": row["text"]}))
+    case.full(code=0)
+    rows = {f"{row['cart']}+{row['id']}": row["many"] for row in case.platform.tables["items"]}
+    assert len(rows) == len(WANTED)
+    numbers = {f"lines/{row['id']}": row["id"] for row in case.platform.tables["lines"]}
+    assert {key: rows[row_id] for key, row_id in case.links("items").items()} == numbers
+
+
+def test_rows_that_are_altered_beyond_likeness_are_told_and_not_made_again(serve: Serve, tmp_path: Path) -> None:
+    """Rows that nothing tells apart are linked to nothing: each of their records is told, and no later run makes one again."""
+    case = trial(serve, tmp_path, carts())
+    case.platform.after.append(answering(dict, alter=lambda text: f"No. {len(text) * 7919 % 1000}"))
+    report = case.full(code=1)
+    alone = 10
+    assert len(case.platform.tables["items"]) == len(WANTED)
+    assert len(case.links("items")) == alone
+    assert counts(report, "items")["failed"] == len(WANTED) - alone
+    assert "does not say which of its rows" in texts(report)
+    for _ in range(2):
+        case.run(code=1)
+        assert len(case.platform.tables["items"]) == len(WANTED)
+    case.platform.tables["lines"][-1]["text"] = "Line changed"
+    case.delta()
+    assert len(case.platform.tables["items"]) == len(WANTED)
+
+
+def test_a_refused_row_of_an_answer_in_another_order_is_its_own_line(serve: Serve, tmp_path: Path) -> None:
+    """Where each row has an outcome of its own and none promises their order, the refused line is the one that is told."""
+    case = trial(serve, tmp_path, carts(), failed="error")
+
+    def each(platform: Platform, request: Request) -> Answer | None:
+        found = PLACE.fullmatch(request.path)
+        if not found or found[2] != "/bulk":
+            return None
+        told = [
+            {"error": "not sold"} if row["text"] == "Line 4.3" else platform.add("items", {**row, "cart": int(found[1])})
+            for row in request.body["items"]
+        ]
+        return Answer(201, {"made": told[::-1]})
+
+    case.platform.before.insert(0, each)
+    report = case.full(code=1)
+    assert made(case.platform) == [row for row in WANTED if row[1] != "Line 4.3"]
+    assert {key for name, key in attention(report) if name == "items"} == {key for key, text in said(case).items() if text == "Line 4.3"}
+    assert linked(case) == {key: text for key, text in said(case).items() if text != "Line 4.3"}
+
+
+def test_what_is_made_among_changes_costs_what_is_planned(serve: Serve, tmp_path: Path) -> None:
+    """Rows to make that do not follow each other, for others between them change, are counted and priced as they are sent; the least is what they took."""
+    case = trial(serve, tmp_path, carts())
+    first = counts(case.full(), "items")
+    assert first["least"] == sum(priced(many)[1] for many in SIZES.values())
+    lines = case.platform.tables["lines"]
+    for place, row in enumerate([row for row in lines if row["order"] == 6], 1):
+        row["text"] += " changed"
+        fresh = [{"id": 1000 + 10 * place + n, "text": f"New {place}.{n}", "order": 6} for n in range(7)]
+        at = lines.index(row)
+        lines[at:at] = fresh[: 7 if place % 2 else 1]
+    plan = case.etl("plan", "--refresh", "--json").data()
+    step = next(one for one in plan["plan"]["steps"] if one["object"] == "items")
+    case.platform.log.clear()
+    report = case.run("--yes", code=0)
+    sent = [one for one in case.platform.log if one.method in ("POST", "PATCH")]
+    cost = sum(TOGETHER if one.path.endswith("/bulk") else SINGLE if one.method == "POST" else 1 for one in sent)
+    assert step["create"] == counts(report, "items")["created"] == 11 * 7 + 10
+    assert (step["calls"], counts(report, "items")["least"]) == (len(sent), cost)

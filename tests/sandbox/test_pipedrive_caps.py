@@ -234,6 +234,27 @@ def test_a_bulk_of_lines_can_leave_some_out() -> None:
         assert {one["tax_method"] for one in lines} == {"none"} and len(lines) == 21
 
 
+def test_a_bulk_of_lines_can_end_at_the_first_that_does_not_fit() -> None:
+    """With the third word those before it are made, those behind it are not, and the answer is the refusal."""
+    with account("bulk_lines=before", "line_value=sum") as api:
+        deal, product = api.make("deals", title="x"), api.make("products", name="x")
+        good = {"product_id": product, "item_price": 2, "quantity": 3}
+        path = f"/api/v2/deals/{deal}/products/bulk"
+        said = refusal(api, path, {"data": [good, {**good, "quantity": 4}, {**good, "product_id": 999}, good]}, 400)["error"]
+        assert "product_id" in said
+        assert [one["quantity"] for one in api.send("GET", f"/api/v2/deals/{deal}/products")] == [3, 4]
+        assert api.send("GET", f"/api/v2/deals/{deal}")["value"] == 14
+
+
+def test_a_bulk_of_lines_can_answer_in_another_order() -> None:
+    """The lines stand in the order of the body, whatever the order of the answer."""
+    with account("bulk_order=reversed") as api:
+        deal, product = api.make("deals", title="x"), api.make("products", name="x")
+        lines = [{"product_id": product, "item_price": 2, "quantity": many} for many in (1, 2, 3)]
+        made = api.send("POST", f"/api/v2/deals/{deal}/products/bulk", {"data": lines}, 201)
+        assert [(one["order_nr"], one["quantity"]) for one in made] == [(3, 3), (2, 2), (1, 1)]
+
+
 # -- the switches themselves
 
 

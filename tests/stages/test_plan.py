@@ -63,6 +63,9 @@ def test_a_plan_that_takes_too_few_rows_is_told_of(desk: Desk) -> None:
     small = replace(desk, migration=replace(desk.migration, destination=replace(destination, resources=few)))
     (told,) = pipeline.preview(small.run(), None).plan.warnings  # type: ignore[union-attr]
     assert re.match(r"\d+ deals to make and 0 made so far, but the plan ultimate takes 50 in all", told)
+    few["deals"] = replace(few["deals"], most_in_all=7)
+    (told,) = pipeline.preview(small.run(), None).plan.warnings  # type: ignore[union-attr]
+    assert "but the plan ultimate takes 7 in all" in told
 
 
 def test_a_plan_counts_the_calls_of_a_method(desk: Desk) -> None:

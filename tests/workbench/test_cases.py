@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,34 @@ def test_append_keeps_comments_and_says_the_same(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "# head" in text and "# list" in text and "# first" in text
     assert read(path).data["cases"][1] == {"case": "NO", "code": "0034600", "time": "12:30", "yes": "on", "n": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"settings: {{visible_to: 9}}\ncases:\n  - case: a\n{ABSENT}", 1),
+        (f"cases:\n  - case: a\n{ABSENT}  - case: b\n    settings: {{visible_to: 9}}\n{ABSENT}", 5),
+    ],
+    ids=["of all cases", "of one case"],
+)
+def test_a_mistake_in_the_settings_of_a_case_is_told_where_it_stands(tmp_path: Path, text: str, line: int) -> None:
+    """The line is that of the file of cases, and the message says which part of the spec does not take the settings."""
+    folder = tmp_path / "specs"
+    shutil.copytree(SPEC.parent, folder)
+    for name in ("connectors", "templates"):
+        shutil.copytree(SPEC.parent.parent / name, tmp_path / name)
+    file = folder / SHIPPED.name
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        load_cases(file, load_migration(folder / SPEC.name, {}))
+    for item in caught.value.diagnostics:
+        assert item.where is not None and item.where.file.endswith(SHIPPED.name) and item.where.line == line
+        assert item.problem == "with these settings, settings.visible_to: 9 is not one of 1, 3 on the plan growth"
+
+
+def test_what_is_no_spec_is_said_to_be_none(quick_etl: Callable[..., tuple[int, str]]) -> None:
+    """A file of cases is passed over with a word, so that `specs/*.yaml` can be validated; a folder is a mistake that names what to write."""
+    code, told = quick_etl("validate", str(SPEC), str(SHIPPED))
+    assert code == 0 and "cases, and no spec" in told and "good" in told
+    code, told = quick_etl("validate", str(SPEC.parent))
+    assert code == 2 and f"is a folder – name the specs in it: {SPEC.parent}/*.yaml" in told

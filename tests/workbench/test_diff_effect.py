@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine import pipeline
-from engine.language.compile import Migration
+from engine.config.document import parse, read
+from engine.language.compile import Migration, load_migration
 from engine.store.links import count_drafts
 from engine.store.tables import Store
-from tests.stages.conftest import Desk
+from tests.stages.conftest import SPEC, Desk
 from workbench.diff.differences import RENAMES, differences
 from workbench.diff.effect import Effect, effect
 from workbench.diff.renamed import in_old_names, renamed
@@ -179,3 +182,33 @@ def test_why_records_fail_is_told(sampled: Desk, changed: Callable[[Edit], Desk]
     told = foretold(sampled.store, sampled.migration, edit.migration)["quotes"]
     assert told.failing > 0 and [reason.split(":")[0] for reason in told.reasons] == ["won_time"]
     assert all(key.startswith("salesEstimates/") for key in told.reasons.values())
+
+
+def test_another_language_changes_words_and_no_identity() -> None:
+    """Pipelines and stages that are called otherwise are the same rows: their names are rewritten, and no fresh sample is asked for."""
+    old, new = (load_migration(SPEC, {}), _with(SPEC, "language: en", "language: es"))
+    found = {item.title: item.weight for item in differences(parts(old), parts(new))}
+    assert found["$pipelines: rows"] == found["pipelines.invoices: rows"] == "data"
+    assert "identity" not in found.values()
+
+
+def test_a_stage_that_comes_is_a_matter_of_identity() -> None:
+    """Other rows, or another order of them, ask for a fresh sample as before."""
+    old, new = (load_migration(SPEC, {}), _with(SPEC, "stages: [Unpaid, Partly paid, Paid]", "stages: [Partly paid, Unpaid, Paid]"))
+    found = {item.title: item.weight for item in differences(parts(old), parts(new))}
+    assert found["pipelines.invoices: rows"] == "identity"
+
+
+def test_lines_of_a_connector_that_begin_to_count_are_no_differences() -> None:
+    """An object that is switched on is told; the lines of the connector that it brings into play are as they were."""
+    old, new = (load_migration(SPEC, {}), _with(SPEC, "native_line_items: false", "native_line_items: true"))
+    found = differences(parts(old), parts(new))
+    assert found and not [item.title for item in found if item.area.endswith("connector")]
+
+
+def _with(spec: Path, before: str, after: str) -> Migration:
+    document = read(spec, str(spec))
+    text = spec.read_text(encoding="utf-8")
+    assert before in text
+    changed = parse(text.replace(before, after), str(spec))
+    return load_migration(spec, {}, replace(document, data=changed.data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from engine.language.compile import load_migration
 from tests.e2e.driving import (
     AS_INSTALLED,
     BIN,
@@ -21,6 +23,8 @@ from tests.e2e.driving import (
     etl_here,
 )
 from tests.workbench.discussions import Service, job
+from workbench.approval import approval_path
+from workbench.meaning import digest_of, parts
 from workbench.project import example
 from workbench.review.comment import MARKER
 
@@ -191,3 +195,23 @@ def shims(folder: Path) -> Path:
     pip.write_text('#!/bin/sh\n[ "$1" = install ]\n', encoding="utf-8")
     pip.chmod(0o755)
     return folder / "bin"
+
+
+def test_an_approval_that_a_change_voids_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An approval beside the spec is looked at: nothing is said while it holds, and who approved what once the mapping is another."""
+    monkeypatch.chdir(project)
+    migration = load_migration(SPEC, {})
+    made = {
+        "migration": migration.spec.name,
+        "digest": digest_of(parts(migration)),
+        "approved": {"by": "Ana", "at": "2026-01-02 03:04:05 UTC"},
+        "sample": {"run": 1, "environment": "live", "verdict": {"arrived": 1}},
+        "parts": {"quotes": "01234567"},
+    }
+    approval_path(SPEC).write_text(json.dumps(made), encoding="utf-8")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "Approve")
+    assert "does not hold" not in etl_here("review", "--base", "origin/main", at=project).out
+    edited(project, "a mapping")
+    done = etl_here("review", "--base", "origin/main", at=project, code=0)
+    assert "**The approval does not hold**: what Ana approved on 2026-01-02 03:04:05 UTC is another mapping" in done.out

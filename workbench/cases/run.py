@@ -82,9 +82,12 @@ class CaseRun:
     seen: Seen
 
 
+CASES = ".test.yaml"  # how the name of a file of cases ends
+
+
 def cases_path(spec: FilePath) -> FilePath:
     """`specs/name.yaml` is tested in `specs/name.test.yaml`."""
-    return spec.with_name(f"{spec.stem}.test.yaml")
+    return spec.with_name(spec.stem + CASES)
 
 
 # -- reading the file
@@ -108,14 +111,39 @@ def load_cases(
         settings = {**own, **shared, **item.get("settings", {})}
         at = canonical(settings)
         if at not in compiled:
-            compiled[at] = _with_settings(path, settings)
+            compiled[at] = _of_case(document, position, path, settings)
         cases.append(_case(document, position, compiled[at]))
     return document, cases
 
 
+def _of_case(
+    document: Document,
+    position: int,
+    path: FilePath,
+    settings: Mapping[str, Any],
+) -> Migration:
+    """The migration with the settings of a case; a mistake in them is told where they stand."""
+    try:
+        return _with_settings(path, settings)
+    except SpecError as error:
+        own = document.data["cases"][position].get("settings")
+        keys = ("cases", position, "settings") if own else ("settings",)
+        raise SpecError(
+            [
+                document.problem(
+                    keys,
+                    item.code,
+                    f"with these settings, {item.path}: {item.problem}",
+                    item.advice,
+                )
+                for item in error.diagnostics
+            ]
+        ) from None
+
+
 def _with_settings(path: FilePath, settings: Mapping[str, Any]) -> Migration:
     """The migration that a file of cases tests, with some settings changed; raises SpecError."""
-    spec = path.with_name(path.name.removesuffix(".test.yaml") + ".yaml")
+    spec = path.with_name(path.name.removesuffix(CASES) + ".yaml")
     document = read(spec, shown(spec))
     changed = {**document.data.get("settings", {}), **settings}
     data = {**document.data, "settings": changed}

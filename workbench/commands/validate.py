@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from engine.cli.options import Settings, machine
-from engine.errors import DONE, Diagnostic, Place, in_order
+from engine.errors import DONE, Diagnostic, Place, UsageError, in_order
 from engine.report.words import counted
+from workbench.cases.run import CASES
 from workbench.commands.options import from_environment, several_specs, stored
 from workbench.excerpt import excerpts, places
 from workbench.problems import is_refused, problems_of
@@ -38,6 +39,14 @@ def validate_command(specs: Sequence[Path], live: bool, **options: Any) -> None:
 
 def _validated(settings: Settings, live: bool) -> int:
     """Show what is wrong with one spec; returns its exit code."""
+    if settings.spec.is_dir():
+        raise UsageError(
+            f"{settings.spec} is a folder – name the specs in it: {settings.spec}/*.yaml"
+        )
+    if settings.spec.name.endswith(CASES):
+        told = f"{settings.spec}: cases, and no spec: `etl test` checks them with their spec"
+        click.echo(told, err=True)
+        return DONE
     problems, migration = problems_of(settings.spec)
     objects = len(migration.spec.active()) if migration else 0
     if live and not is_refused(problems):

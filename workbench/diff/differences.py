@@ -72,11 +72,17 @@ def differences(old: Sequence[Part], new: Sequence[Part]) -> list[Difference]:
 
 def _difference(old: Part | None, new: Part | None) -> Difference | None:
     if old is not None and new is not None:
+        # that a connector's line bears on data now is what the change of the spec says
+        weighed = "none" in (old.weight, new.weight) and not new.area.endswith(
+            " connector"
+        )
         if canonical(old.value) == canonical(new.value) and (
-            old.weight == new.weight or "none" not in (old.weight, new.weight)
+            old.weight == new.weight or not weighed
         ):
             return None
         weight = min(old.weight, new.weight, key=_ORDER.index)
+        if _are_other_words(old, new):
+            weight = "data"
         kind: Kind = "renamed" if _only_a_label(old, new) else "changed"
         return Difference(
             new.area, new.name, kind, weight, tuple(_details(old, new))
@@ -92,6 +98,18 @@ def _difference(old: Part | None, new: Part | None) -> Difference | None:
         part.weight,
         (("", "" if new else text, text if new else ""),),
     )
+
+
+def _are_other_words(old: Part, new: Part) -> bool:
+    """Whether rows that the spec itself holds are the same, in the same order, and say something
+    else, as in another language.
+    """
+    if new.name != "rows":
+        return False
+    before, after = (
+        [row.get("id") for row in part.value] for part in (old, new)
+    )
+    return before == after and None not in after
 
 
 def _only_a_label(old: Part, new: Part) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.errors import Diagnostic, EtlError, UsageError
 from engine.language.compile import Migration
 from engine.report.words import clean, counted
+from workbench.approval import voided
 from workbench.cases.run import cases_path, load_cases, run_cases
 from workbench.cases.text import failure_lines
 from workbench.diff.between import with_revision
@@ -63,6 +64,8 @@ def _reviewed(spec: Path, base: str, store: str) -> Reviewed:
     failed, tested = _tested(spec, migration)
     lines += tested
     try:
+        if void := voided(migration, spec):
+            lines += [f"**The approval does not hold**: {clean(void)}", ""]
         lines += _compared(spec, base, store)
     except EtlError as error:
         lines += ["**Not compared**", *_block(str(error).split("\n"))]
