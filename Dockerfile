@@ -5,6 +5,7 @@ WORKDIR /src
 COPY pyproject.toml setup.py MANIFEST.in README.md LICENSE CHANGELOG.md ./
 COPY declared_etl declared_etl
 COPY engine engine
+COPY fleet fleet
 COPY sandbox sandbox
 COPY transforms transforms
 COPY workbench workbench
@@ -13,7 +14,7 @@ COPY schemas schemas
 COPY specs specs
 COPY templates templates
 RUN pip wheel --no-deps --wheel-dir /wheels .
-RUN python -m venv /opt/etl && /opt/etl/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[sandbox,postgres]"
+RUN python -m venv /opt/etl && /opt/etl/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[sandbox,fleet]"
 
 FROM python:3.13-slim
 COPY --from=build /opt/etl /opt/etl

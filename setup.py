@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 DOOR = "declared_etl"
-PACKAGES = ("engine", "sandbox", "transforms", "workbench")
+PACKAGES = ("engine", "fleet", "sandbox", "transforms", "workbench")
 FOLDERS = ("connectors", "schemas", "specs", "templates")
 NOT_SHIPPED = shutil.ignore_patterns(
     "__pycache__", ".*", "*.approval.yaml", "var"

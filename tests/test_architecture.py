@@ -18,7 +18,7 @@ import pytest
 from engine.connector.load import load_connector
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = ("declared_etl", "engine", "transforms", "sandbox", "workbench")
+OURS = ("declared_etl", "engine", "fleet", "transforms", "sandbox", "workbench")
 
 # The rooms of the engine, in the order of their imports: a room uses rooms above its own, never one below. The modules of
 # one room may use each other. Four files stand in the root. A new room, or a new module of the workbench, is entered here.
@@ -58,6 +58,11 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.commands.options", False),
     ("workbench.commands.connector_check workbench.commands.connector_new", False),
     ("workbench.commands.*", False),
+    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts", False),
+    ("fleet.records", False),
+    ("fleet.queue fleet.turn fleet.status fleet.forecast", False),
+    ("fleet.worker fleet.metrics", False),
+    ("fleet.cli", False),
     ("workbench.cli", False),
     ("workbench.__main__", False),
 )
@@ -70,11 +75,13 @@ DOORS = {
     "jinja2": ("engine/language/jinja.py",),
     "petl": ("workbench/export.py",),
     "openpyxl": ("workbench/export.py",),
-    "sqlalchemy": ("engine/store/",),
-    "click": ("engine/cli/", "workbench/cli.py", "workbench/commands/"),
-    "rich": ("engine/cli/", "engine/report/", "workbench/commands/"),
+    "sqlalchemy": ("engine/store/", "fleet/"),
+    "procrastinate": ("fleet/queue.py", "fleet/worker.py"),
+    "prometheus_client": ("fleet/metrics.py",),
+    "click": ("engine/cli/", "workbench/cli.py", "workbench/commands/", "fleet/cli.py"),
+    "rich": ("engine/cli/", "engine/report/", "workbench/commands/", "fleet/"),
     "jsonschema": ("engine/config/validation.py",),
-    "dotenv": ("engine/cli/environment.py",),
+    "dotenv": ("engine/cli/environment.py", "fleet/secrets.py"),
     "nh3": ("transforms/html.py",),
     "starlette": (),
     "uvicorn": (),
@@ -84,10 +91,10 @@ MAY_START_THE_SANDBOX = ("workbench.cli", "engine.cli.environment")
 VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$")
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
-BUDGET = 187_432  # tokens of engine/ without its faces: command line, reports, library. It only goes down: what is saved is taken off.
+BUDGET = 187_442  # tokens of engine/ without its faces: command line, reports, library. It only goes down: what is saved is taken off.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
-READ = ("declared_etl", "engine", "transforms", "workbench")  # under the rules of what a reader feels
+READ = ("declared_etl", "engine", "fleet", "transforms", "workbench")  # under the rules of what a reader feels
 WIDEST = 100  # columns
 
 

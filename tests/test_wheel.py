@@ -20,7 +20,7 @@ from tests.packaging.building import rewriter
 
 ROOT = Path(__file__).resolve().parent.parent
 DOOR = "declared_etl"
-PACKAGES = ("engine", "sandbox", "transforms", "workbench")
+PACKAGES = ("engine", "fleet", "sandbox", "transforms", "workbench")
 DATA = ("connectors", "schemas", "specs", "templates")
 SOURCES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", DOOR, *PACKAGES, *DATA)
 NOT_READ = {f"{DOOR}/sandbox/stel_order/ODDITIES.md"}  # for people who change the emulator

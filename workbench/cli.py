@@ -17,6 +17,13 @@ if TYPE_CHECKING:  # nothing of a run is needed to begin with
     from engine.language.compile import Migration
     from engine.session import Run
 
+# what the name of a package beside this one begins with
+_BESIDE = __name__.removesuffix(".cli").removesuffix("workbench")
+FLEET = Later(
+    "fleet",
+    f"{_BESIDE}fleet.cli:fleet_group",
+    "Many migrations on many machines, over one PostgreSQL.",
+)
 COMMANDS = (
     Later(
         "init",
@@ -82,14 +89,13 @@ COMMANDS = (
         f"{__package__}.commands.connector:connector_group",
         "Draft a connector, and check it against the server.",
     ),
+    FLEET,
     Later(
         "completion",
         f"{__package__}.commands.completion:completion_command",
         "Print the script that completes commands, options and files in your shell.",
     ),
 )
-# what the name of a package beside this one begins with
-_BESIDE = __name__.removesuffix(".cli").removesuffix("workbench")
 SANDBOX = Later(
     "sandbox",
     f"{_BESIDE}sandbox.cli:sandbox",

@@ -26,6 +26,7 @@ from engine.config.document import (
     read,
 )
 from engine.config.renamed import RENAMED, Renamed
+from engine.config.suggestions import suggest
 from engine.errors import SpecError, UsageError
 
 WIDE = 130  # columns that a new line and its remark may take together
@@ -328,6 +329,23 @@ def append(path: Path, key: str, items: list[Any], head: str = "") -> None:
         data,
         (key,),
     )
+
+
+def settings_changed(path: Path, values: Mapping[str, Any]) -> str:
+    """A spec's text with other values of some of its settings; raises UsageError where it has none
+    of that name.
+    """
+    writer, out = _writer(), io.StringIO()
+    data = writer.load(path.read_text(encoding="utf-8-sig"))
+    known = data.get("settings", {})
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(
+                f"{path} has no setting {name!r} – {suggest(name, known)}"
+            )
+        known[name] = value
+    writer.dump(data, out)
+    return out.getvalue()
 
 
 def _lengthened(text: str, before: Document, key: str, items: list[Any]) -> str:

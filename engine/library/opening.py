@@ -25,7 +25,7 @@ from engine.language.compile import Migration, load_migration, shown
 from engine.library.events import calls_to_logger, to_logger
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
-from engine.store.lease import lease
+from engine.store.lease import HOLDS, lease
 from engine.store.links import any_links, count_links
 from engine.store.records import forget
 from engine.store.tables import Store, open_store
@@ -84,10 +84,12 @@ def held(  # noqa: PLR0913
     progress: Progress = quiet,
     log: Log = unheard,
     admit: Callable[[Migration], None] = lambda _: None,
+    holds: float = HOLDS,
 ) -> Iterator[Held]:
     """A migration, its store and its accounts, for as long as the block runs.
 
-    `admit` is asked once the spec is known, before anything else is opened.
+    `admit` is asked once the spec is known, before anything else is opened. A lease in PostgreSQL
+    `holds` for so many seconds after the last sign of life.
     """
     env = variables() if env is None else env
     migration = load_migration(spec, env)
@@ -98,7 +100,7 @@ def held(  # noqa: PLR0913
     with (
         closing(open_store(place)) as opened,
         lease(
-            opened, spec=_status_of(spec, migration, environment, place)
+            opened, holds, _status_of(spec, migration, environment, place)
         ) as store,
     ):
         sandbox = store.folder / f"{migration.spec.name}.sandbox"

@@ -208,11 +208,11 @@ class _Delivery(msgspec.Struct):
                     yield from _known(self.land(calls, down_to), doubtful)
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
-            except BaseException:
-                self.halt.set()
-                raise
-            finally:
                 rest = self.land(calls, 0)
+            except BaseException:  # an interrupt may come while the last ones land, too
+                self.halt.set()
+                self.land(calls, 0)
+                raise
         yield from _known(rest, doubtful)
         if self.fatal is not None:
             raise self.fatal

@@ -1,0 +1,5 @@
+"""Many migrations on many machines: a queue in PostgreSQL, and workers that take turns from it.
+
+The queue is Procrastinate's (docs/decisions/0036-a-fleet.md); this package says what is queued and
+what the end of a turn means. The door is `fleet.cli`.
+"""

@@ -1,0 +1,456 @@
+"""`etl fleet`: register migrations, give them something to do, work, look."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from rich.console import Console
+
+from engine.cli.environment import variables
+from engine.cli.options import interval, machine
+from engine.cli.options import until as moment_of
+from engine.cli.screen import print_result
+from engine.config.document import parse
+from engine.errors import UsageError
+from engine.language.compile import load_migration
+from fleet import queue, records, status
+from fleet.bundle import packed, unpacked
+from fleet.ending import Goal, opening, span
+from fleet.forecast import added_up
+from fleet.records import Member
+from fleet.secrets import Secrets, check_reference
+from fleet.worker import Worker, work
+from workbench import approval
+from workbench.staged import staged
+from workbench.writing import settings_changed
+
+STAGES = ("plan", "sample", "run", "delta", "verify", "rollback")
+AT_WORK = ("running", "queued", "paused", "retrying")
+WATCHED = 2.0  # seconds between two looks of `status --watch`
+
+
+def _database(
+    _: click.Context, __: click.Parameter, url: str | None
+) -> sa.Engine:
+    if not url:
+        raise UsageError(
+            "give --db postgresql://HOST/DATABASE, or set ETL_FLEET_DB"
+        )
+    return records.connect(url)
+
+
+db = click.option(
+    "--db",
+    "engine",
+    envvar="ETL_FLEET_DB",
+    metavar="URL",
+    callback=_database,
+    help="The fleet's database: postgresql://HOST/DATABASE; default $ETL_FLEET_DB.",
+)
+names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+
+
+@click.group("fleet")
+def fleet_group() -> None:
+    """Many migrations on many machines, over one PostgreSQL."""
+
+
+@fleet_group.command("init")
+@db
+def init(engine: sa.Engine) -> None:
+    """Make the fleet's tables and its queue; what is there stays."""
+    records.make_tables(engine)
+    queue.make_queue(engine)
+    click.echo(
+        "the database has a fleet; register a migration: etl fleet add NAME SPEC"
+    )
+
+
+@fleet_group.command("add")
+@click.argument("name")
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option(
+    "--secrets",
+    "reference",
+    metavar="REF",
+    help="Whose NAME.env to use; default NAME.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting.",
+)
+@db
+def add(
+    name: str,
+    spec: Path,
+    reference: str | None,
+    settings: Sequence[str],
+    engine: sa.Engine,
+) -> None:
+    """Register a migration with its files as they are now, or replace them."""
+    records.check_name(name)
+    reference = reference or name
+    check_reference(reference)
+    records.check(engine)
+    text = (
+        settings_changed(spec, dict(map(_setting, settings)))
+        if settings
+        else ""
+    )
+    _register(engine, name, spec, reference, text)
+
+
+def _register(
+    engine: sa.Engine, name: str, spec: Path, reference: str, text: str = ""
+) -> None:
+    bundle = packed(spec, text)
+    with tempfile.TemporaryDirectory() as folder:
+        load_migration(
+            unpacked(bundle, Path(folder)), variables()
+        )  # as a worker will, or not at all
+    new = records.register(
+        engine,
+        name,
+        bundle,
+        version=queue.VERSION,
+        secrets=reference,
+        approved=_approved_by(spec),
+    )
+    what = "registered" if new else "replaced; the next turn uses the new files"
+    click.echo(f"{name}: {bundle.spec} as {bundle.digest[:8]} is {what}")
+
+
+@fleet_group.command("approve")
+@click.argument("name")
+@click.option(
+    "--by",
+    required=True,
+    metavar="WHO",
+    help="Who looked at the sample and approves.",
+)
+@click.option(
+    "--despite", default="", metavar="REASON", help="Why, though cases fail."
+)
+@db
+def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
+    """Approve a migration as it is registered, after a look at its sample's report."""
+    records.check(engine)
+    of = records.member(engine, name)
+    with tempfile.TemporaryDirectory() as folder:
+        spec = unpacked(records.bundle_of(engine, of.bundle), Path(folder))
+        migration = load_migration(spec, variables())
+        with staged(migration, records.store_of(engine, name)) as kept:
+            assert kept is not None
+            made = approval.approve(
+                migration,
+                spec,
+                kept,
+                environment="live",
+                by=by,
+                now=time.time(),
+                despite=despite,
+            )
+        _register(engine, name, spec, of.secrets)
+    click.echo(
+        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}"
+    )
+
+
+def _at_rest(found: Sequence[Member]) -> None:
+    """Raise UsageError where one of these has something to do."""
+    for of in found:
+        if of.state in AT_WORK:
+            raise UsageError(
+                f"{of.name} is {of.state} – stop it first: etl fleet stop {of.name}"
+            )
+
+
+def _setting(written: str) -> tuple[str, Any]:
+    key, equals, value = written.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set {written!r} is not KEY=VALUE")
+    return key, parse(f"value: {value}", "--set").data["value"]
+
+
+def _approved_by(spec: Path) -> str:
+    path = approval.approval_path(spec)
+    return approval.load(path).by if path.exists() else ""
+
+
+@fleet_group.command("start")
+@names
+@click.argument("stage", type=click.Choice(STAGES))
+@click.option(
+    "--every", metavar="30m", help="Again and again, with so much between."
+)
+@click.option("--until", metavar="TIME", help="No turn begins after it; UTC.")
+@click.option("--at", metavar="TIME", help="When the first turn begins; UTC.")
+@click.option(
+    "--window",
+    default="",
+    metavar="22:00-06:00",
+    help="Only in these hours; UTC.",
+)
+@db
+def start(  # noqa: PLR0913
+    names: Sequence[str],
+    stage: str,
+    every: str | None,
+    until: str | None,
+    at: str | None,
+    window: str,
+    engine: sa.Engine,
+) -> None:
+    """Give migrations something to do: STAGE is plan, sample, run, delta, verify or rollback."""
+    goal = Goal(stage, interval(every), moment_of(until), window)
+    if window:
+        span(window)
+    first = opening(window, moment_of(at) or time.time())
+    if goal.until and first > goal.until:
+        raise UsageError("--until is over before the first turn could begin")
+    records.check(engine)
+    found = [records.member(engine, name) for name in names]
+    _at_rest(found)
+    with queue.opened(engine) as app, engine.begin() as connection:
+        for of in found:
+            job = queue.put(app, connection, of.name, first, of.version)
+            records.aim(connection, of.name, goal, first, job)
+    for of in found:
+        click.echo(
+            f"{of.name}: {stage} is queued for {status.moment(first)} UTC"
+        )
+
+
+@fleet_group.command("stop")
+@names
+@db
+def stop(names: Sequence[str], engine: sa.Engine) -> None:
+    """Stop migrations after their calls in flight; what was done is saved."""
+    records.check(engine)
+    found = [records.member(engine, name) for name in names]
+    with queue.opened(engine) as app:
+        for of in found:
+            records.halt(engine, of.name)
+            queue.take_out(app, of.job)
+            click.echo(f"{of.name} is stopped")
+
+
+@fleet_group.command("remove")
+@names
+@db
+def remove(names: Sequence[str], engine: sa.Engine) -> None:
+    """Forget migrations that are not at work; their stores stay in the database."""
+    records.check(engine)
+    found = [records.member(engine, name) for name in names]
+    _at_rest(found)
+    for of in found:
+        records.remove(engine, of.name)
+        click.echo(f"{of.name} is removed; its store etl_{of.name} stays")
+
+
+@fleet_group.command("worker")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 200),
+    default=4,
+    show_default=True,
+    help="How many turns at once.",
+)
+@click.option(
+    "--secrets",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of NAME.env.",
+)
+@click.option(
+    "--secrets-command",
+    "command",
+    default="",
+    help="Prints NAME.env for a NAME.",
+)
+@click.option(
+    "--notify",
+    default="",
+    metavar="COMMAND",
+    help="Is told what happens, as JSON.",
+)
+@click.option(
+    "--metrics",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="For Prometheus.",
+)
+@click.option(
+    "--work",
+    "place",
+    type=click.Path(path_type=Path),
+    default=Path("var/fleet"),
+    show_default=True,
+    help="A folder of this worker's own, for files that are unpacked.",
+)
+@db
+def worker(  # noqa: PLR0913
+    concurrency: int,
+    folder: Path | None,
+    command: str,
+    notify: str,
+    metrics: int | None,
+    place: Path,
+    engine: sa.Engine,
+) -> None:
+    """Take turns until a signal asks to stop; any number of these, on any machine."""
+    records.check(engine)
+    others = [
+        of.name for of in records.members(engine) if of.version != queue.VERSION
+    ]
+    if others:
+        _say(
+            f"left to workers of another version than {queue.VERSION}: {', '.join(others)}"
+        )
+    if metrics:
+        from fleet.metrics import serve  # most workers serve none
+
+        serve(engine, metrics)
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = Worker(
+        engine,
+        place.absolute(),
+        Secrets(folder, command),
+        concurrency,
+        _say,
+        notify,
+    )
+    _say(f"{made.name} works on {concurrency} migrations at once")
+    asyncio.run(work(made))
+    _say(
+        f"{made.name} has ended; what was begun is saved and back in the queue"
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(f"{status.moment(time.time())} {text}", err=True)
+
+
+def _show(found: Mapping[str, Any], console: Console) -> None:
+    status.show(found["migrations"], console)
+
+
+@fleet_group.command("status")
+@click.option("--watch", is_flag=True, help="Look every two seconds.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="As one page.",
+)
+@machine
+@db
+def status_command(
+    watch: bool, html: Path | None, as_json: bool, engine: sa.Engine
+) -> None:
+    """How far every migration is, and for which a person is needed."""
+    records.check(engine)
+    while True:
+        rows = status.collected(engine)
+        if html:
+            html.write_text(status.page(rows, time.time()), encoding="utf-8")
+            click.echo(f"{html}: {status.summary(rows)}")
+        else:
+            print_result(as_json, {"migrations": rows}, _show)
+        if not watch:
+            return
+        time.sleep(WATCHED)
+        click.clear()
+
+
+@fleet_group.command("log")
+@click.argument("name")
+@db
+def log(name: str, engine: sa.Engine) -> None:
+    """The last turns of a migration, the newest last."""
+    records.check(engine)
+    records.member(engine, name)
+    for turn in reversed(records.turns_of(engine, name)):
+        ended = f"to {status.moment(turn.ended)}" if turn.ended else "goes on"
+        code = "" if turn.code is None else f", code {turn.code}"
+        reason = f": {turn.reason}" if turn.reason else ""
+        click.echo(
+            f"{status.moment(turn.began)} {ended} {turn.stage} on {turn.worker}{code}{reason}"
+        )
+
+
+@fleet_group.command("report")
+@click.argument("name")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder, made where it is missing.",
+)
+@db
+def report(name: str, out: Path, engine: sa.Engine) -> None:
+    """Write the report of a migration's last turn that left one: HTML, JSON and CSV."""
+    records.check(engine)
+    records.member(engine, name)
+    files = records.reports_of(engine, name)
+    if not files:
+        raise UsageError(
+            f"{name} has no report yet – etl fleet start {name} sample"
+        )
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for file, content in files.items():
+        path = out / Path(file).name
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+        ) as made:
+            made.write(content)
+        click.echo(str(path))
+
+
+@fleet_group.command("plan")
+@machine
+@db
+def plan(as_json: bool, engine: sa.Engine) -> None:
+    """What all plans together come to, limit by limit and day by day."""
+    records.check(engine)
+    plans, missing = {}, []
+    for of in records.members(engine):
+        made = [
+            turn
+            for turn in records.turns_of(engine, of.name)
+            if turn.verdict.get("limits")
+        ]
+        if made:
+            plans[of.name] = made[0].verdict
+        else:
+            missing.append(of.name)
+    found = added_up(plans)
+    if as_json:
+        click.echo(json.dumps({**asdict(found), "missing": missing}))
+        return
+    for use in found.uses:
+        days = f", {use.days} days" if use.days else ""
+        click.echo(
+            f"{use.name}: {use.account} {use.limit}: {use.needed:,.0f} {use.unit}{days}"
+        )
+    for day, (many, calls) in enumerate(found.days, 1):
+        click.echo(f"day {day}: {many} migrations, {calls:,.0f} calls")
+    click.echo(f"in all {found.calls:,} calls for {len(plans)} migrations")
+    if missing:
+        click.echo(
+            f"not planned yet: {', '.join(missing)} – etl fleet start NAME plan"
+        )

@@ -1,0 +1,161 @@
+"""What the end of a turn means: what comes next, and when. No clock, no queue: only values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Literal
+
+from engine.errors import UsageError
+
+State = Literal[
+    "idle", "queued", "running", "paused", "retrying", "waiting", "stopped"
+]
+
+# seconds before a turn is tried again; after the last one a person is needed
+AFTER_REFUSAL = (
+    60.0,
+    120.0,
+    300.0,
+    900.0,
+    3600.0,
+)  # a platform does not answer
+AFTER_STORE = (
+    5.0,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    300.0,
+)  # the store is held, or not there
+AFTER_CRASH = (5.0,)
+BUSY = 5.0  # seconds until an account that another migration works on is asked for again
+
+DONE = (0, 1)
+PAUSED = 75
+INTERRUPTED = 130
+OCCUPIED = 76  # of our own: another migration is at work on one of the accounts
+_PAUSES = {3: AFTER_REFUSAL, 5: AFTER_STORE}
+_FOR_A_PERSON = (2, 4)
+_NO_FAILURE = (PAUSED, INTERRUPTED, OCCUPIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a migration is to do, as `etl fleet start` was told; times are epoch seconds."""
+
+    stage: str  # sample, run, delta, verify, rollback
+    every: float = 0.0  # seconds between turns; 0 for one turn
+    until: float = 0.0  # no turn begins after it; 0 for no end
+    window: str = ""  # 22:00-06:00, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a turn ended."""
+
+    code: int
+    reason: str = ""
+    until: float = 0.0  # with PAUSED: from when it makes sense to go on
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What a migration does from now on."""
+
+    state: State
+    at: float = 0.0  # when its next turn begins; 0 for never
+    failures: int = 0  # turns in a row that were refused or crashed
+    reason: str = ""
+
+
+def after(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
+    """What comes after a turn that began after so many failures in a row."""
+    if ended.code in DONE:
+        return (
+            _turn(goal, now + goal.every, "queued")
+            if goal.every
+            else Next("idle")
+        )
+    if ended.code in _FOR_A_PERSON:
+        return Next("waiting", reason=ended.reason)
+    if ended.code in _NO_FAILURE:
+        return _put_back(goal, ended, failures, now)
+
+    pauses = _PAUSES.get(ended.code, AFTER_CRASH)
+    if failures >= len(pauses):
+        return Next(
+            "waiting", reason=f"{ended.reason} (tried {failures + 1} times)"
+        )
+    at = now + pauses[failures]
+    return _turn(goal, at, "retrying", failures + 1, ended.reason)
+
+
+def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
+    """After a turn that was not over, and nothing was wrong with it."""
+    if ended.code == PAUSED:
+        return _turn(goal, max(ended.until, now), "paused", 0, ended.reason)
+    at = now + BUSY if ended.code == OCCUPIED else now
+    return _turn(goal, at, "queued", failures)
+
+
+def _turn(
+    goal: Goal, at: float, state: State, failures: int = 0, reason: str = ""
+) -> Next:
+    """The next turn, unless the time that was given is over by then."""
+    at = opening(goal.window, at)
+    if not goal.until or at <= goal.until:
+        return Next(state, at, failures, reason)
+    if state == "queued" and goal.every:
+        return Next("idle")
+    return Next(
+        "waiting",
+        reason=f"{reason or 'it is not done'} – the time it was given is over",
+    )
+
+
+# -- windows of the day, in UTC
+
+
+def span(window: str) -> tuple[time, time]:
+    """The two ends of `22:00-06:00`; raises UsageError."""
+    try:
+        first, last = (
+            time.fromisoformat(part.strip()) for part in window.split("-")
+        )
+    except ValueError:
+        first = last = time.min
+    if first == last:
+        raise UsageError(
+            f"--window {window!r} is not a span of the day – write 22:00-06:00"
+        )
+    return first, last
+
+
+def opening(window: str, at: float) -> float:
+    """The first moment from `at` on that a window holds."""
+    if not window or closing(window, at):
+        return at
+    first, _ = span(window)
+    moment = datetime.fromtimestamp(at, UTC)
+    opens = datetime.combine(moment.date(), first, UTC)
+    if opens < moment:
+        opens += timedelta(days=1)
+    return opens.timestamp()
+
+
+def closing(window: str, at: float) -> float:
+    """When a window that holds `at` closes; 0 where it does not hold it."""
+    if not window:
+        return 0.0
+    first, last = span(window)
+    moment = datetime.fromtimestamp(at, UTC)
+    for day in (moment.date() - timedelta(days=1), moment.date()):
+        opens = datetime.combine(day, first, UTC)
+        closes = datetime.combine(day, last, UTC)
+        if last < first:
+            closes += timedelta(days=1)
+        if opens <= moment < closes:
+            return closes.timestamp()
+    return 0.0

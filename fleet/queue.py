@@ -1,0 +1,182 @@
+"""The queue: Procrastinate, in the fleet's database. A migration's goal is one job, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import procrastinate
+import sqlalchemy as sa
+from procrastinate import exceptions, retry
+from procrastinate.jobs import Job
+
+from fleet.records import SCHEMA
+
+VERSION = version("declared-etl")
+TURN = "turn"
+STALLED = 30.0  # seconds without a sign of life, after which a worker is taken for dead
+HEARTBEAT = 5.0
+UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
+_BEGINNING = 1_700_000_000  # priorities count minutes from here
+
+_ALONE = sa.select(sa.func.pg_try_advisory_xact_lock(7_304_126))
+
+Work = Callable[
+    [str, int], Awaitable[None]
+]  # the migration's name, and the job
+
+
+class Again(Exception):
+    """A turn has ended, and another one is to follow."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        super().__init__(f"the next turn begins at {at:.0f}")
+
+
+class Turns(retry.BaseRetryStrategy):
+    """A job is put back until its goal is reached, behind all that have waited longer.
+
+    What is no end of a turn – the worker stops, the database is away, a fault of ours – puts it
+    back as well: nothing that was asked for is dropped.
+    """
+
+    def get_retry_decision(
+        self,
+        *,
+        exception: BaseException,
+        job: Job,  # noqa: ARG002 - the queue's own name
+    ) -> retry.RetryDecision | None:
+        """When the next turn is."""
+        now = time.time()
+        at = now + UNEXPECTED
+        if isinstance(exception, Again):
+            at = exception.at
+        elif isinstance(exception, asyncio.CancelledError):
+            at = now
+        moment = datetime.fromtimestamp(at, UTC)
+        return retry.RetryDecision(retry_at=moment, priority=priority(now))
+
+
+def priority(now: float) -> int:
+    """Who was served last comes last: the queue takes the highest number first."""
+    return -int((now - _BEGINNING) / 60)
+
+
+def queue_of(version: str) -> str:
+    """Workers of a version of etl take the jobs of that version, and leave others."""
+    return f"etl-{version}"
+
+
+def conninfo(engine: sa.Engine) -> str:
+    """The database's address as the queue's driver writes it."""
+    url = engine.url.set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
+
+
+def app_for(
+    engine: sa.Engine, work: Work | None = None, workers: int = 1
+) -> procrastinate.App:
+    """The queue; with `work`, as a worker has it."""
+    settings = {"options": f"-csearch_path={SCHEMA}"}
+    connector: (
+        procrastinate.SyncPsycopgConnector | procrastinate.PsycopgConnector
+    )
+    if work is None:
+        connector = procrastinate.SyncPsycopgConnector(
+            conninfo=conninfo(engine), kwargs=settings, min_size=1, max_size=1
+        )
+    else:
+        connector = procrastinate.PsycopgConnector(
+            conninfo=conninfo(engine),
+            kwargs=settings,
+            min_size=1,
+            max_size=workers + 3,
+        )
+    app = procrastinate.App(connector=connector)
+
+    @app.task(name=TURN, retry=Turns(), pass_context=True)
+    async def turn(context: procrastinate.JobContext, name: str) -> None:
+        assert work is not None
+        assert context.job.id is not None
+        await work(name, context.job.id)
+
+    return app
+
+
+@contextmanager
+def opened(engine: sa.Engine) -> Iterator[procrastinate.App]:
+    """The queue for a command."""
+    with app_for(engine).open() as app:
+        yield app
+
+
+def make_queue(engine: sa.Engine) -> None:
+    """Make the queue's tables, unless they are there."""
+    with engine.connect() as connection:
+        if sa.inspect(connection).has_table(
+            "procrastinate_jobs", schema=SCHEMA
+        ):
+            return
+    with opened(engine) as app:
+        app.schema_manager.apply_schema()
+
+
+def put(
+    app: procrastinate.App,
+    connection: sa.Connection,
+    name: str,
+    at: float,
+    version: str,
+) -> int:
+    """Queue a migration's goal, in a transaction that is going on; the job's number."""
+    connection.execute(sa.text(f"set local search_path to {SCHEMA}"))
+    deferred = app.configure_task(
+        TURN,
+        queue=queue_of(version),
+        lock=name,
+        queueing_lock=name,
+        priority=priority(time.time()),
+        schedule_at=datetime.fromtimestamp(at, UTC),
+        connection=connection.connection.driver_connection,
+    )
+    return deferred.defer(name=name)
+
+
+def take_out(app: procrastinate.App, job: int) -> None:
+    """Take a job out of the queue; a turn that goes on is ended after its calls in flight."""
+    if job:
+        app.job_manager.cancel_job_by_id(job, abort=True)
+
+
+async def rescue(app: procrastinate.App, engine: sa.Engine, queue: str) -> int:
+    """Put back what workers had that are gone; how many jobs.
+
+    One worker at a time looks: two with the same list would put back what the first one had, though
+    a third has taken it meanwhile.
+    """
+    with engine.begin() as connection:
+        if not connection.execute(_ALONE).scalar_one():
+            return 0
+        found = list(
+            await app.job_manager.get_stalled_jobs(
+                queue=queue, task_name=TURN, seconds_since_heartbeat=STALLED
+            )
+        )
+        for job in found:
+            await app.job_manager.retry_job(job)
+    return len(found)
+
+
+async def rescues(
+    app: procrastinate.App, engine: sa.Engine, queue: str
+) -> None:
+    """Look for workers that are gone, until cancelled; a database that is away is asked later."""
+    while True:
+        await asyncio.sleep(HEARTBEAT)
+        with suppress(exceptions.ConnectorException, sa.exc.SQLAlchemyError):
+            await rescue(app, engine, queue)

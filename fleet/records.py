@@ -1,0 +1,437 @@
+"""What the fleet knows, in the schema `fleet` of its database: migrations, their files, turns."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from engine.errors import StoreError, UsageError
+from fleet.bundle import Bundle
+from fleet.ending import Ended, Goal, Next, State
+
+SCHEMA = "fleet"
+STORE_HELD = 5  # the exit code of a run whose store cannot be used
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_data = sa.MetaData(schema=SCHEMA)
+
+bundles = sa.Table(
+    "bundles",
+    _data,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("archive", sa.LargeBinary, nullable=False),
+)
+migrations = sa.Table(
+    "migrations",
+    _data,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column(
+        "bundle", sa.Text, sa.ForeignKey(bundles.c.digest), nullable=False
+    ),
+    sa.Column(
+        "version", sa.Text, nullable=False
+    ),  # of etl, for other versions leave it alone
+    sa.Column("secrets", sa.Text, nullable=False),  # a name, never a secret
+    sa.Column(
+        "approved", sa.Text, nullable=False, server_default=""
+    ),  # by whom
+    sa.Column("goal", sa.Text, nullable=False, server_default=""),
+    sa.Column("state", sa.Text, nullable=False, server_default="idle"),
+    sa.Column("at", sa.Double, nullable=False, server_default="0"),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("job", sa.BigInteger, nullable=False, server_default="0"),
+)
+turns = sa.Table(
+    "turns",
+    _data,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),
+    sa.Column("began", sa.Double, nullable=False),
+    sa.Column("ended", sa.Double, nullable=False, server_default="0"),
+    sa.Column("code", sa.Integer),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column(
+        "now", sa.Text, nullable=False, server_default="{}"
+    ),  # how far it is
+    sa.Column("verdict", sa.Text, nullable=False, server_default="{}"),
+)
+# an account that a turn works on; a turn that has not ended keeps others away by this key alone
+occupied = sa.Table(
+    "occupied",
+    _data,
+    sa.Column(
+        "account", sa.Text, primary_key=True
+    ),  # a digest of address and key
+    sa.Column("name", sa.Text, nullable=False),
+)
+reports = sa.Table(
+    "reports",
+    _data,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("file", sa.Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+_JOBS = sa.table(
+    "procrastinate_jobs",
+    sa.column("status"),
+    sa.column("queue_name"),
+    sa.column("scheduled_at"),
+    schema=SCHEMA,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A migration of the fleet, and what it does."""
+
+    name: str
+    bundle: str
+    version: str
+    secrets: str
+    approved: str
+    goal: Goal | None
+    state: State
+    at: float
+    failures: int
+    reason: str
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a migration; `ended` is 0 while it goes on."""
+
+    id: int
+    name: str
+    stage: str
+    worker: str
+    began: float
+    ended: float
+    code: int | None
+    reason: str
+    now: Mapping[str, Any]
+    verdict: Mapping[str, Any]
+
+
+def connect(url: str) -> sa.Engine:
+    """The database, over connections that are looked at before they are used; raises UsageError
+    where the address is none of PostgreSQL.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise UsageError(
+            "--db is no address – write postgresql://HOST/DATABASE"
+        ) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise UsageError(
+            f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
+            " postgresql://HOST/DATABASE"
+        )
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True
+    )
+
+
+def store_of(engine: sa.Engine, name: str) -> str:
+    """The URL of a migration's own store: a schema of the fleet's database."""
+    url = engine.url.update_query_dict({"schema": f"etl_{name}"})
+    return url.render_as_string(hide_password=False)
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError where a migration cannot have this name."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a migration – write small letters, digits and _,"
+            " at most 40, a letter first"
+        )
+
+
+def make_tables(engine: sa.Engine) -> None:
+    """Make the schema and the tables that are not there yet."""
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"create schema if not exists {SCHEMA}"))
+        _data.create_all(connection)
+
+
+def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
+    """Enter a migration or replace its files; whether it is new."""
+    kept = {
+        "digest": bundle.digest,
+        "spec": bundle.spec,
+        "archive": bundle.archive,
+    }
+    row = {"name": name, "bundle": bundle.digest, **said}
+    with engine.begin() as connection:
+        connection.execute(
+            insert(bundles).values(kept).on_conflict_do_nothing()
+        )
+        known = connection.execute(
+            sa.select(migrations.c.name).where(migrations.c.name == name)
+        ).scalar()
+        connection.execute(
+            insert(migrations)
+            .values(row)
+            .on_conflict_do_update(index_elements=["name"], set_=row)
+        )
+    return known is None
+
+
+def remove(engine: sa.Engine, name: str) -> None:
+    """Forget a migration; its store stays, for it knows what was written where."""
+    with engine.begin() as connection:
+        for table in (reports, turns, occupied, migrations):
+            connection.execute(table.delete().where(table.c.name == name))
+        used = sa.select(migrations.c.bundle)
+        connection.execute(
+            bundles.delete().where(bundles.c.digest.not_in(used))
+        )
+
+
+def members(engine: sa.Engine) -> list[Member]:
+    """Every migration, by name."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.select(migrations).order_by(migrations.c.name)
+        )
+        return [_member(row) for row in rows]
+
+
+def member(engine: sa.Engine, name: str) -> Member:
+    """One migration; raises UsageError where it is not registered."""
+    with engine.connect() as connection:
+        row = connection.execute(
+            sa.select(migrations).where(migrations.c.name == name)
+        ).first()
+    if row is None:
+        raise UsageError(
+            f"there is no migration {name!r} – etl fleet status lists them, etl fleet add"
+            " registers one"
+        )
+    return _member(row)
+
+
+def _member(row: sa.Row[Any]) -> Member:
+    goal = Goal(**json.loads(row.goal)) if row.goal else None
+    return Member(**{**row._mapping, "goal": goal})
+
+
+def bundle_of(engine: sa.Engine, digest: str) -> Bundle:
+    """The files of a migration."""
+    with engine.connect() as connection:
+        row = connection.execute(
+            sa.select(bundles).where(bundles.c.digest == digest)
+        ).one()
+    return Bundle(row.digest, row.spec, bytes(row.archive))
+
+
+def aim(
+    connection: sa.Connection, name: str, goal: Goal, at: float, job: int
+) -> None:
+    """Give a migration something to do, by a job that is queued in the same transaction."""
+    values = {"goal": json.dumps(asdict(goal)), "job": job}
+    _enter(connection, name, Next("queued", at), values)
+
+
+def halt(engine: sa.Engine, name: str) -> None:
+    """Nothing is to follow any more; a turn that goes on is stopped by the queue."""
+    with engine.begin() as connection:
+        _enter(connection, name, Next("stopped"), {})
+
+
+def settle(engine: sa.Engine, name: str, now: float) -> None:
+    """Close what a worker that is gone has left of a migration that nothing follows for."""
+    lost = {"ended": now, "reason": "its worker is gone"}
+    with engine.begin() as connection:
+        left = (turns.c.name == name, turns.c.ended == 0)
+        connection.execute(turns.update().where(*left).values(**lost))
+        _leave(connection, name)
+
+
+def _enter(
+    connection: sa.Connection, name: str, after: Next, values: Mapping[str, Any]
+) -> None:
+    own = migrations.c.name == name
+    connection.execute(
+        migrations.update().where(own).values(**asdict(after), **values)
+    )
+
+
+# -- turns
+
+
+def begin_turn(
+    engine: sa.Engine,
+    of: Member,
+    stage: str,
+    worker: str,
+    accounts: Sequence[str],
+    now: float,
+) -> int:
+    """Enter that a worker has begun on these accounts; its own earlier turn, whose worker is gone,
+    is closed. 0 where another migration is at work on one of the accounts.
+    """
+    row = {"name": of.name, "stage": stage, "worker": worker, "began": now}
+    try:
+        with engine.begin() as connection:
+            _leave(connection, of.name)
+            if accounts:
+                rows = [
+                    {"account": account, "name": of.name}
+                    for account in accounts
+                ]
+                connection.execute(occupied.insert(), rows)
+            lost = {
+                "ended": now,
+                "reason": "its worker is gone; the next turn goes on",
+            }
+            left = (turns.c.name == of.name, turns.c.ended == 0)
+            connection.execute(turns.update().where(*left).values(**lost))
+            made = connection.execute(
+                turns.insert().values(row).returning(turns.c.id)
+            )
+            _enter(connection, of.name, Next("running", now, of.failures), {})
+            return int(made.scalar_one())
+    except sa.exc.IntegrityError:
+        return 0
+
+
+def _leave(connection: sa.Connection, name: str) -> None:
+    connection.execute(occupied.delete().where(occupied.c.name == name))
+
+
+def progress(engine: sa.Engine, turn: int, far: Mapping[str, Any]) -> None:
+    """Enter how far a turn is; a database that is away is told the next time."""
+    statement = (
+        turns.update().where(turns.c.id == turn).values(now=json.dumps(far))
+    )
+    with suppress(sa.exc.OperationalError), engine.begin() as connection:
+        connection.execute(statement)
+
+
+def end_turn(  # noqa: PLR0913
+    engine: sa.Engine,
+    turn: int,
+    name: str,
+    ended: Ended,
+    after: Next,
+    now: float,
+    verdict: Mapping[str, Any],
+) -> None:
+    """Enter how a turn ended and what comes next, in one transaction.
+
+    Its accounts are free then, unless somebody else held the store: a turn that was taken for dead
+    may still be at work on them.
+    """
+    values = {
+        "ended": now,
+        "code": ended.code,
+        "reason": ended.reason,
+        "verdict": json.dumps(verdict),
+    }
+    with engine.begin() as connection:
+        connection.execute(
+            turns.update().where(turns.c.id == turn).values(values)
+        )
+        _enter(connection, name, after, {})
+        if ended.code != STORE_HELD:
+            _leave(connection, name)
+
+
+def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
+    """The last turns of a migration, the newest first."""
+    statement = (
+        sa.select(turns).where(turns.c.name == name).order_by(turns.c.id.desc())
+    )
+    with engine.connect() as connection:
+        return [_turn(row) for row in connection.execute(statement.limit(most))]
+
+
+def last_turns(engine: sa.Engine) -> dict[str, Turn]:
+    """The last turn of each migration."""
+    newest = sa.select(sa.func.max(turns.c.id)).group_by(turns.c.name)
+    with engine.connect() as connection:
+        found = connection.execute(
+            sa.select(turns).where(turns.c.id.in_(newest))
+        )
+        return {row.name: _turn(row) for row in found}
+
+
+def _turn(row: sa.Row[Any]) -> Turn:
+    texts = {key: json.loads(row._mapping[key]) for key in ("now", "verdict")}
+    return Turn(**{**row._mapping, **texts})
+
+
+# -- reports
+
+
+def keep_reports(
+    engine: sa.Engine, name: str, files: Mapping[str, bytes]
+) -> None:
+    """Keep the report of a migration's last turn, instead of the one before."""
+    rows = [
+        {"name": name, "file": file, "content": text}
+        for file, text in files.items()
+    ]
+    with engine.begin() as connection:
+        connection.execute(reports.delete().where(reports.c.name == name))
+        if rows:
+            connection.execute(reports.insert(), rows)
+
+
+def reports_of(engine: sa.Engine, name: str) -> dict[str, bytes]:
+    """The files of a migration's last report."""
+    statement = sa.select(reports.c.file, reports.c.content).where(
+        reports.c.name == name
+    )
+    with engine.connect() as connection:
+        return {
+            file: bytes(content)
+            for file, content in connection.execute(statement)
+        }
+
+
+# -- the queue, looked at
+
+
+def due(engine: sa.Engine, queue: str) -> int:
+    """How many jobs of a queue could begin now, if a worker were free."""
+    statement = sa.select(sa.func.count()).where(
+        _JOBS.c.status == "todo",
+        _JOBS.c.queue_name == queue,
+        sa.func.coalesce(_JOBS.c.scheduled_at, sa.func.now()) <= sa.func.now(),
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(statement).scalar_one())
+
+
+def check(engine: sa.Engine) -> None:
+    """Raise StoreError where the database cannot be used, or is not a fleet's."""
+    where = engine.url.render_as_string(hide_password=True)
+    try:
+        with engine.connect() as connection:
+            found = sa.inspect(connection).has_table(
+                "migrations", schema=SCHEMA
+            )
+    except sa.exc.SQLAlchemyError as error:
+        reason = (
+            str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        )
+        raise StoreError(
+            f"the database {where} cannot be used: {reason}"
+        ) from None
+    if not found:
+        raise StoreError(
+            f"the database {where} has no fleet yet – etl fleet init makes one"
+        )

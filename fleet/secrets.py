@@ -1,0 +1,117 @@
+"""The keys of both accounts, which only a worker has: a file for each migration, or a command."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from engine.errors import UsageError
+
+_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+# what a turn has of the worker's own environment; nothing of it is a key
+INHERITED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "SYSTEMROOT",
+    "PYTHONPATH",
+    "PYTHONPYCACHEPREFIX",
+    "VIRTUAL_ENV",
+)
+TAKES = 30.0  # seconds, at most, that a command may take
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Where a worker finds them: files `NAME.env` of a folder, or what a command prints."""
+
+    folder: Path | None = None
+    command: str = ""
+
+
+def check_reference(reference: str) -> None:
+    """Raise UsageError where a reference could be a path or an option."""
+    if not _REFERENCE.fullmatch(reference):
+        raise UsageError(
+            f"--secrets {reference!r} is no name – it names NAME.env in the workers' folder of"
+            " secrets: letters, digits, . _ and -"
+        )
+
+
+async def variables(secrets: Secrets, reference: str) -> dict[str, str]:
+    """The environment of a turn: the named secrets, and of the worker's what is no secret.
+
+    Raises UsageError where they are not to be had.
+    """
+    check_reference(reference)
+    if secrets.command:
+        text = await _printed(secrets.command, reference)
+    else:
+        text = _written(secrets.folder, reference)
+    found = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return inherited(os.environ) | {
+        key: value for key, value in found.items() if value
+    }
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What every turn needs of the worker's environment."""
+    return {
+        name: environment[name] for name in INHERITED if name in environment
+    }
+
+
+def _written(folder: Path | None, reference: str) -> str:
+    if folder is None:
+        raise UsageError(
+            "this worker has no secrets – start it with --secrets DIR"
+        )
+    file = folder / f"{reference}.env"
+    try:
+        others = file.stat().st_mode & 0o077
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(
+            f"the secrets {file} cannot be read: {reason}"
+        ) from None
+    if others and os.name == "posix":
+        raise UsageError(
+            f"the secrets {file} can be read by others – chmod 600 {file}"
+        )
+    return text
+
+
+async def _printed(command: str, reference: str) -> str:
+    """What the command prints for a reference; what it says of errors goes to the worker's log."""
+    process = await asyncio.create_subprocess_exec(
+        *command.split(),
+        reference,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), TAKES)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise UsageError(
+            f"the command for secrets takes longer than {TAKES:.0f} s"
+        ) from None
+    if process.returncode:
+        raise UsageError(
+            f"the command for secrets ended with code {process.returncode}"
+        )
+    return out.decode("utf-8", "replace")

@@ -1,0 +1,196 @@
+"""One turn of a migration, in a process of its own: `python -m declared_etl.fleet.turn`.
+
+What to do comes as one line of JSON on stdin; how far it is, and how it ended, goes out as lines
+of JSON. When stdin ends, the worker is gone: the turn ends too, after the calls in flight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EtlError, QuotaExhausted
+from engine.library.migration import OpenMigration
+from engine.library.opening import held
+from engine.plan.cost import Plan
+from engine.session import Event
+from fleet.ending import INTERRUPTED
+from workbench.approval import APPROVALS
+
+HOLDS = 40.0  # seconds that the store's lease holds: another machine goes on within a minute
+GRACE = 30.0  # seconds to end in, once the worker is gone
+SELDOM = 1.0  # seconds between two lines about how far it is
+FIGURES = (
+    "run",
+    "arrived",
+    "missing",
+    "skipped",
+    "failed",
+    "created",
+    "updated",
+    "deleted",
+)
+
+
+def main() -> None:
+    """Take the order, carry it out, say how it ended."""
+    order = json.loads(sys.stdin.readline())
+    threading.Thread(target=_until_the_worker_ends, daemon=True).start()
+    say({"ended": carried_out(order)})
+
+
+def say(what: Mapping[str, Any]) -> None:
+    """One line for the worker."""
+    print(json.dumps(what), flush=True)
+
+
+def _until_the_worker_ends() -> None:
+    """Its end of the pipe closes however it ends, killed as well."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE)
+    os._exit(INTERRUPTED)
+
+
+def carried_out(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what an order says; how it ended, by exit code."""
+    far = Far()
+    try:
+        with held(
+            Path(order["spec"]),
+            "live",
+            order["store"],
+            progress=far.progress,
+            log=far.heard,
+            holds=HOLDS,
+        ) as found:
+            return _done(OpenMigration(found, APPROVALS), order["stage"])
+    except QuotaExhausted as pause:
+        return {
+            "code": pause.exit_code,
+            "reason": str(pause),
+            "until": pause.until,
+        }
+    except EtlError as error:
+        return {"code": error.exit_code, "reason": str(error)}
+    except KeyboardInterrupt:
+        return {"code": INTERRUPTED}
+    except Exception as error:
+        # what a fault says may hold a value of a record: only the places go to the worker's log
+        places = traceback.format_list(
+            traceback.extract_tb(error.__traceback__)
+        )
+        sys.stderr.write("".join(places))
+        return {
+            "code": 70,
+            "reason": f"internal error in etl: {type(error).__name__}",
+        }
+
+
+def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
+    if stage == "rollback":
+        undone = migration.rollback()
+        kept = f"{len(undone.kept)} rows were kept, {len(undone.failed)} failed"
+        verdict = {
+            "run": undone.run,
+            "undone": undone.undone,
+            "kept": len(undone.kept),
+        }
+        reason = kept if undone.exit_code else ""
+        return {"code": undone.exit_code, "reason": reason, "verdict": verdict}
+
+    if stage == "plan":
+        return {"code": 0, "verdict": _planned(migration.plan())}
+
+    work = {
+        "sample": lambda: migration.run(sample=migration.sample_size),
+        "run": migration.run,
+        "delta": migration.delta,
+        "verify": migration.verify,
+    }
+    result = work[stage]()
+    verdict = {name: getattr(result, name) for name in FIGURES}
+    verdict["attention"] = sum(
+        item.severity == "attention" for item in result.findings
+    )
+    files = {kind: str(path) for kind, path in result.files.items()}
+    return {"code": result.exit_code, "verdict": verdict, "files": files}
+
+
+def _planned(plan: Plan) -> dict[str, Any]:
+    """What a run would cost, limit by limit."""
+    limits = [
+        {
+            "account": use.account,
+            "limit": use.limit,
+            "unit": use.unit,
+            "seconds": use.seconds,
+            "allowance": use.allowance,
+            "needed": use.needed,
+        }
+        for use in plan.limits
+    ]
+    return {"calls": plan.calls, "seconds": plan.seconds, "limits": limits}
+
+
+class Far:
+    """How far a turn is; a line now and then, and one for each stage and wait."""
+
+    def __init__(self) -> None:
+        self._now: dict[str, Any] = {
+            "stage": "",
+            "done": 0,
+            "total": None,
+            "rate": 0.0,
+        }
+        self._first = (time.monotonic(), 0)  # of this stage
+        self._said = 0.0
+        self._turn = threading.Lock()
+
+    def progress(self, label: str, done: int, total: int | None) -> None:
+        """Hear how far a stage is."""
+        with self._turn:
+            now = time.monotonic()
+            if label != self._now["stage"]:
+                self._first = (now, done)
+                self._said = 0.0
+            seconds = now - self._first[0]
+            rate = (done - self._first[1]) / seconds if seconds > 0 else 0.0
+            self._now = {
+                "stage": label,
+                "done": done,
+                "total": total,
+                "rate": round(rate, 1),
+            }
+            self._say(now)
+
+    def heard(self, event: Event) -> None:
+        """Hear that a wait begins: nothing else is said meanwhile."""
+        if event.kind == "wait begins":
+            with self._turn:
+                say(
+                    {
+                        "now": {
+                            **self._now,
+                            "waits": round(event.seconds),
+                            "for": event.text,
+                        }
+                    }
+                )
+
+    def _say(self, now: float) -> None:
+        if now - self._said >= SELDOM:
+            self._said = now
+            say({"now": self._now})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""A fleet as an operator has it: a database, projects, secrets, workers that are processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from fleet import records
+from fleet.status import collected
+from tests import postgres
+from tests.e2e.driving import ETL, SPEC, Done, Pair, checkout, environment, etl
+
+KEYS = ("--key", "k3y-0f-nobody-else-5f1c")  # the emulators' own keys are words that stand in other places, too
+RESTING = ("idle", "waiting", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """One database, and a folder for each machine."""
+
+    url: str
+    folder: Path
+    engine: sa.Engine
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def etl(self, *words: str, code: int | None = 0) -> Done:
+        """What an operator types."""
+        return etl("fleet", *words, at=self.folder, env={"ETL_FLEET_DB": self.url}, code=code)
+
+    def add(self, name: str, accounts: Pair, *changes: tuple[str, str], more: Sequence[str] = ()) -> Path:
+        """Make a project and its secrets, and register it; its folder."""
+        project = checkout(self.folder / "projects" / name, *changes)
+        self.secret(name, accounts)
+        self.etl("add", name, str(project / SPEC), *more)
+        return project
+
+    def secret(self, name: str, accounts: Pair) -> None:
+        """The keys of a pair, where workers find them."""
+        place = self.folder / "secrets"
+        place.mkdir(exist_ok=True)
+        file = place / f"{name}.env"
+        file.write_text("".join(f"{key}={value}\n" for key, value in accounts.env.items()), encoding="utf-8")
+        file.chmod(0o600)
+
+    def approve(self, *names: str) -> None:
+        """Somebody has looked at the samples."""
+        for name in names:
+            self.etl("approve", name, "--by", "Ana", "--despite", "a test")
+
+    def worker(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start a worker in a folder of its own."""
+        number = len(self.workers)
+        place = self.folder / f"machine-{number}"
+        log = (self.folder / f"worker-{number}.log").open("wb")
+        process = subprocess.Popen(
+            [str(ETL), "fleet", "worker", "--secrets", str(self.folder / "secrets"), "--work", str(place), *words],
+            env=environment({"ETL_FLEET_DB": self.url}), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        log.close()
+        self.workers.append(process)
+        return process
+
+    def log(self) -> str:
+        """What all workers have said."""
+        return "".join(path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("worker-*.log")))
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Every migration by name, as `etl fleet status --json` has them."""
+        return {row["name"]: row for row in collected(self.engine)}
+
+    def wait(self, *names: str, until: Callable[[dict[str, Any]], bool] | None = None, seconds: float = 120) -> None:
+        """Wait until migrations rest, or something else holds of each."""
+        end = time.monotonic() + seconds
+        holds = until or (lambda row: row["state"] in RESTING)
+        while not all(holds(self.status()[name]) for name in names):
+            assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
+            time.sleep(0.1)
+
+    def store(self, name: str, statement: str) -> list[tuple[object, ...]]:
+        """Ask the store of a migration."""
+        return postgres.execute(self.url, statement.replace("STORE", f"etl_{name}"))
+
+
+    def wait_for_writes(self, name: str, more: int = 10) -> None:
+        """Wait until a turn has written so many rows."""
+        def written() -> int:
+            return int(str(self.store(name, "SELECT count(*) FROM STORE.journal WHERE state = 'done'")[0][0]))
+
+        before = written()
+        self.wait(name, until=lambda row: row["state"] == "running" and written() >= before + more)
+
+    def wait_for_any_writes(self, more: int = 5) -> None:
+        """Wait until a turn of any migration has written so many rows, or all rest."""
+        def written() -> int:
+            names = self.status()
+            return sum(int(str(self.store(name, "SELECT count(*) FROM STORE.journal WHERE state = 'done'")[0][0])) for name in names)
+
+        end = time.monotonic() + 120
+        before = written()
+        while any(row["state"] not in RESTING for row in self.status().values()) and written() < before + more:
+            assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
+            time.sleep(0.1)
+
+    def at_work(self, pid: int) -> list[str]:
+        """The migrations whose turns a worker has now."""
+        return [name for name, row in self.status().items() if row["worker"].endswith(f":{pid}")]
+
+    def workers_of(self) -> list[tuple[object, ...]]:
+        """Which workers have taken turns."""
+        return postgres.execute(self.url, "SELECT DISTINCT worker FROM fleet.turns")
+
+    def turns(self, name: str) -> list[tuple[float, float]]:
+        """When the turns of a migration began and ended, the newest first."""
+        found = postgres.execute(self.url, f"SELECT began, ended FROM fleet.turns WHERE name = '{name}' ORDER BY id DESC")
+        return [(float(str(began)), float(str(ended))) for began, ended in found]
+
+
+@contextmanager
+def fleet(folder: Path, server: str = "") -> Iterator[Fleet]:
+    """A fleet in a new database, or on a server of the test's own; its workers end with it."""
+    folder.mkdir(exist_ok=True)
+    with nullcontext(server) if server else postgres.database() as url:
+        made = Fleet(url, folder, records.connect(url))
+        made.etl("init")
+        try:
+            yield made
+        finally:
+            for process in made.workers:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            for process in made.workers:
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            made.engine.dispose()
+

@@ -1,0 +1,95 @@
+"""docs/fleet.md does what it says: an operator with nothing but the page starts three migrations on two workers."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from fleet.cli import fleet_group
+from fleet.ending import AFTER_REFUSAL
+from tests.e2e.driving import environment, pair
+from tests.fleet.driving import KEYS, RESTING, fleet
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```shell\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+INSTALL, INIT, ADD, WORKER, WORK = BLOCKS
+UNITS = re.findall(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SECRETS = {"acme": "acme", "bolt": "bolt", "crane": "crane_2026"}
+
+
+@pytest.mark.fleet
+@pytest.mark.long
+def test_every_command_of_the_page_works(tmp_path: Path) -> None:
+    """In their order, in one folder; after each start the migrations are waited for, as the operator would."""
+    with ExitStack() as stack:
+        made = stack.enter_context(fleet(tmp_path))
+        for reference in SECRETS.values():
+            there = stack.enter_context(pair(source=KEYS, destination=KEYS, size=8))
+            made.secret(reference, there)
+        env = environment({"ETL_FLEET_DB": made.url, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"})
+
+        def typed(line: str) -> None:
+            done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}\n{made.log()}"
+
+        assert INIT.splitlines()[0].startswith("export ETL_FLEET_DB=")
+        for line in [*INIT.splitlines()[1:], *ADD.splitlines()]:
+            typed(line)
+        words = WORKER.split()[3:]
+        assert WORKER.startswith("etl fleet worker ") and words[:2] == ["--secrets", "secrets"]
+        for _ in range(2):
+            made.worker(*words[2:])
+        for line in WORK.splitlines():
+            typed(line)
+            if line.startswith("etl fleet start") and "--every" not in line:
+                made.wait(*SECRETS, until=lambda row: row["state"] in RESTING)
+                codes = [row["code"] for row in made.status().values()]
+                assert set(codes) <= {0, 1}, f"{line}: {made.status()}"
+            if "--every" in line:
+                made.wait("acme", until=lambda row: len(made.turns("acme")) >= 5)
+        assert (tmp_path / "status.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert (tmp_path / "reports/acme/report.html").exists()
+        assert sorted(made.status()) == ["acme", "bolt"]
+        assert len({row[0] for row in made.workers_of()}) == 2
+
+
+def options(command: str) -> set[str]:
+    """The options of a command of `etl fleet`."""
+    found = fleet_group.commands[command]
+    assert isinstance(found, click.Command)
+    return {name for param in found.params for name in param.opts}
+
+
+def test_every_option_that_is_named_exists() -> None:
+    """Whatever the page, compose.yaml and the unit call is there."""
+    for command, rest in re.findall(r"etl fleet (\w+)([^`\n]*)", PAGE):
+        assert command in fleet_group.commands, command
+        assert set(re.findall(r"--[\w-]+", rest.partition("#")[0])) <= options(command), rest
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.read_string(UNITS[1])
+    assert set(re.findall(r"--[\w-]+", unit["Service"]["ExecStart"])) <= options("worker")
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    for name in ("first", "second"):
+        _, command, *words = services[name]["command"]
+        assert {word for word in words if word.startswith("--")} <= options(command)
+
+
+def test_the_pauses_that_the_page_names_are_those_of_the_code() -> None:
+    """Minutes after which a platform is asked again."""
+    told = re.search(r"again after ([\d, and]+) minutes", PAGE)
+    assert told and [int(number) * 60 for number in re.findall(r"\d+", told[1])] == list(AFTER_REFUSAL)
+
+
+def test_every_command_is_explained() -> None:
+    """No command is missing from the page."""
+    assert {name for name in fleet_group.commands if f"`{name}" not in PAGE and f"etl fleet {name}" not in PAGE} == set()

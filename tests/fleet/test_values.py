@@ -1,0 +1,204 @@
+"""What the fleet decides and packs, without a database: endings, windows, forecasts, bundles, secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import UsageError
+from fleet.bundle import packed, unpacked
+from fleet.ending import Ended, Goal, Next, after, closing, opening, span
+from fleet.forecast import added_up
+from fleet.records import check_name, connect
+from fleet.secrets import Secrets, variables
+from fleet.status import page, summary
+from tests.e2e.driving import SPEC, checkout
+from workbench.writing import settings_changed
+
+NOW = 1_000_000.0
+ENDINGS = yaml.safe_load((Path(__file__).parent / "endings.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", ENDINGS, ids=[case["name"] for case in ENDINGS])
+def test_the_end_of_a_turn_says_what_comes_next(case: dict[str, Any]) -> None:
+    """Each exit code leads to the state and the time of the next turn that the case names."""
+    wanted = Next(**case["next"])
+    if "at" in case["next"]:
+        wanted = replace(wanted, at=NOW + wanted.at)
+    ended = Ended(**{**case["ended"], "reason": str(case["ended"].get("reason", ""))})
+    assert after(Goal(**case["goal"]), ended, case.get("failures", 0), NOW) == wanted
+
+
+HOURS = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
+
+
+@given(first=HOURS, last=HOURS, at=st.floats(0, 4e9, allow_nan=False))
+def test_a_turn_begins_in_its_window(first: str, last: str, at: float) -> None:
+    """The next opening is never earlier, at most a day later, and in the window."""
+    if first == last:
+        return
+    opens = opening(f"{first}-{last}", at)
+    assert at <= opens <= at + 86_400 and closing(f"{first}-{last}", opens) > opens
+
+
+@pytest.mark.parametrize("window", ["", "22:00", "22:00-22:00", "a-b", "22:00-06:00-07:00"])
+def test_a_window_that_is_none_is_refused(window: str) -> None:
+    """What is no span of the day is a mistake of the operator."""
+    with pytest.raises(UsageError, match="22:00-06:00"):
+        span(window)
+
+
+def test_a_window_over_midnight() -> None:
+    """A window that ends before it begins holds the night."""
+    late, early, noon = (datetime(2026, 11, 30, hour, tzinfo=UTC).timestamp() for hour in (23, 5, 12))
+    assert closing("22:00-06:00", late) == datetime(2026, 12, 1, 6, tzinfo=UTC).timestamp()
+    assert closing("22:00-06:00", early) == datetime(2026, 11, 30, 6, tzinfo=UTC).timestamp()
+    assert closing("22:00-06:00", noon) == 0 and opening("22:00-06:00", noon) == noon + 36_000
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a file that must not travel."""
+    made = checkout(tmp_path_factory.mktemp("bundle") / "project")
+    (made / ".env").write_text("STEL_ORDER_API_KEY=secret-word\n", encoding="utf-8")
+    (made / "templates" / ".env").write_text("A=secret-word\n", encoding="utf-8")
+    return made
+
+
+def test_a_bundle_is_named_by_its_content(project: Path, tmp_path: Path) -> None:
+    """The same files anywhere give the same archive; another byte gives another name."""
+    one, other = packed(project / SPEC), packed(checkout(tmp_path / "elsewhere") / SPEC)
+    assert one == other
+    assert packed(project / SPEC, (project / SPEC).read_text(encoding="utf-8") + "\n").digest != one.digest
+
+
+def test_nothing_hidden_travels(project: Path) -> None:
+    """No `.env` goes along, wherever it stands."""
+    bundle = packed(project / SPEC)
+    with zipfile.ZipFile(BytesIO(bundle.archive)) as archive:
+        assert not any(b"secret-word" in archive.read(name) for name in archive.namelist())
+        assert SPEC in archive.namelist()
+
+
+def test_a_bundle_is_a_project_again(project: Path, tmp_path: Path) -> None:
+    """What is unpacked is what was packed, is private, and packs to the same name."""
+    bundle = packed(project / SPEC)
+    spec = unpacked(bundle, tmp_path / "bundles")
+    assert spec.read_bytes() == (project / SPEC).read_bytes()
+    assert packed(spec) == bundle and unpacked(bundle, tmp_path / "bundles") == spec
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "bundles").rglob("*"))
+
+
+def test_connectors_travel(tmp_path: Path) -> None:
+    """One beside the spec goes along; one outside of the project is refused, for no worker would have it."""
+    made = checkout(tmp_path / "project", ("connector: ../connectors/stel_order.yaml", "connector: own.yaml"))
+    (made / "connectors/stel_order.yaml").rename(made / "specs/own.yaml")
+    with zipfile.ZipFile(BytesIO(packed(made / SPEC).archive)) as archive:
+        assert "specs/own.yaml" in archive.namelist()
+    outside = checkout(tmp_path / "other", ("connector: ../connectors/stel_order.yaml", "connector: ../../own.yaml"))
+    (outside / "connectors/stel_order.yaml").rename(tmp_path / "own.yaml")
+    with pytest.raises(UsageError, match="outside of"):
+        packed(outside / SPEC)
+
+
+def test_a_changed_archive_is_refused(project: Path, tmp_path: Path) -> None:
+    """An archive that is not what its name says is not unpacked, nor is one that leads out of its folder."""
+    bundle = packed(project / SPEC)
+    other = packed(project / SPEC, "another: text\n")
+    for archive in (other.archive, b"no archive", bundle.archive[:-40]):
+        with pytest.raises(UsageError, match="etl fleet add"):
+            unpacked(replace(bundle, archive=archive), tmp_path)
+    with pytest.raises(UsageError, match="leads out"):
+        unpacked(replace(bundle, spec="../../etc/passwd"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_travel_changed(project: Path) -> None:
+    """`--set` changes a setting in the archive's spec and nothing else; an unknown one is refused with advice."""
+    text = settings_changed(project / SPEC, {"language": "es"})
+    before = yaml.safe_load((project / SPEC).read_text(encoding="utf-8"))
+    assert yaml.safe_load(text) == {**before, "settings": {**before["settings"], "language": "es"}}
+    with pytest.raises(UsageError, match=r"'langage'.*language"):
+        settings_changed(project / SPEC, {"langage": "es"})
+
+
+@pytest.mark.parametrize("name", ["", "Acme", "a-b", "1a", "a" * 41, "a;drop", "ä"])
+def test_names_are_plain(name: str) -> None:
+    """A name becomes a schema of the database: letters, digits and _ alone."""
+    with pytest.raises(UsageError):
+        check_name(name)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "nothing", "mysql://h/d"])
+def test_a_fleet_needs_postgresql(url: str) -> None:
+    """Any other database is refused with an example."""
+    with pytest.raises(UsageError, match="postgresql://"):
+        connect(url)
+
+
+def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
+    """A file that others can read, a reference that is a path and a file that is not there are refused."""
+    file = tmp_path / "acme.env"
+    file.write_text("A=1\nB='two words'\nC=${A}\n", encoding="utf-8")
+    file.chmod(0o600)
+    found = asyncio.run(variables(Secrets(tmp_path), "acme"))
+    assert (found["A"], found["B"], found["C"]) == ("1", "two words", "${A}")
+    for reference in ("../acme", "/etc/passwd", "-x", "nobody"):
+        with pytest.raises(UsageError):
+            asyncio.run(variables(Secrets(tmp_path), reference))
+    file.chmod(0o644)
+    with pytest.raises(UsageError, match="chmod 600"):
+        asyncio.run(variables(Secrets(tmp_path), "acme"))
+
+
+def test_secrets_are_printed_by_a_command() -> None:
+    """A command gets the reference as its last word; one that fails is refused."""
+    assert asyncio.run(variables(Secrets(command="echo KEY_OF="), "acme"))["KEY_OF"] == "acme"
+    with pytest.raises(UsageError, match="ended with code 1"):
+        asyncio.run(variables(Secrets(command="false"), "acme"))
+
+
+def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key of another account in the worker's environment does not reach a turn."""
+    monkeypatch.setenv("PIPEDRIVE_API_TOKEN", "of-somebody-else")
+    (tmp_path / "acme.env").write_text("A=1\n", encoding="utf-8")
+    (tmp_path / "acme.env").chmod(0o600)
+    assert "of-somebody-else" not in asyncio.run(variables(Secrets(tmp_path), "acme")).values()
+
+
+def test_plans_are_added_up() -> None:
+    """Days come from the day's limits, calls are spread over each migration's days."""
+    day = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
+    burst = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
+    found = added_up({
+        "long": {"calls": 300, "seconds": 10.0, "limits": [day, burst]},
+        "short": {"calls": 10, "seconds": 10.0, "limits": []},
+    })  # fmt: skip
+    assert found.calls == 310 and [use.days for use in found.uses] == [3, 0]
+    assert found.days == ((2, 110.0), (1, 100.0), (1, 100.0))
+
+
+def test_a_page_shows_text_only() -> None:
+    """What a platform has said stands on the page as text."""
+    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "done", "total", "rate", "waits", "approved"))
+    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "at": 0.0}
+    made = page([row], NOW)
+    assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
+
+
+def test_nobody_is_needed_only_where_it_is_so() -> None:
+    """Findings and waiting migrations are said in the summary."""
+    good = {"name": "a", "state": "idle", "attention": 0}
+    assert summary([good]).endswith("nobody is needed")
+    assert summary([good | {"attention": 3}]).endswith("3 findings need attention")
+    assert "needed for b" in summary([good, {"name": "b", "state": "waiting", "attention": None}])

@@ -1,0 +1,208 @@
+"""What happens to workers, databases and accounts meanwhile costs no record, doubles none, and stops nobody else."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from sandbox.launch import Running
+from tests import postgres
+from tests.chaos.canonical import describe, difference, doubled
+from tests.chaos.harness import dump
+from tests.e2e.driving import SPEC, Pair, by_key, checkout, etl, pair
+from tests.fleet.driving import KEYS, RESTING, Fleet, fleet
+from tests.orchestrators.pages import Move
+
+pytestmark = pytest.mark.fleet
+
+SLOW = ("--latency-ms", "150")
+SIZE = 40
+SAMPLE = ("records: 200", "records: 5")
+
+
+def rows(accounts: Pair) -> list[dict[str, object]]:
+    """What the destination holds."""
+    there = accounts.destination
+    return dump(Running("pipedrive", there.base_url, there.key, 0))
+
+
+def approved(made: Fleet, **accounts: Pair) -> None:
+    """Migrations that are registered, sampled and approved."""
+    for name, there in accounts.items():
+        made.add(name, there, SAMPLE)
+    made.etl("start", *accounts, "sample")
+    made.wait(*accounts)
+    assert {row["code"] for row in made.status().values()} <= {0, 1}, str(made.status())
+    made.approve(*accounts)
+
+
+def unknown(made: Fleet, accounts: Pair) -> list[str]:
+    """Rows that carry our key, and that the store does not know: calls that were in flight and are not recorded."""
+    linked = {str(row[0]) for row in made.store("acme", "SELECT resource || ' ' || dest_id FROM STORE.links")}
+    there = accounts.destination.dump()
+    ours = [f"{kind} {row['id']}" for kind in ("organizations", "persons", "deals", "products") for row in by_key(there, kind).values()]
+    assert ours
+    return [row for row in ours if row not in linked]
+
+
+def calm_dump(folder: Path) -> Counter[str]:
+    """What a destination holds after a run that nobody disturbed."""
+    with pair(source=KEYS, destination=KEYS, size=SIZE) as calm:
+        project = checkout(folder, SAMPLE)
+        etl("run", SPEC, "--sample", "--env", "live", at=project, env=calm.env)
+        etl("approve", SPEC, "--env", "live", "--by", "Ana", "--despite", "a test", at=project, env=calm.env, code=0)
+        etl("run", SPEC, "--env", "live", at=project, env=calm.env)
+        return describe(rows(calm))
+
+
+@pytest.mark.parametrize(
+    ("many", "concurrency", "kills", "restarts"),
+    [(2, 2, 1, 1), pytest.param(20, 10, 10, 2, marks=pytest.mark.chaos)],
+    ids=["two", "twenty"],
+)
+def test_killed_workers_and_a_database_that_restarts_cost_nothing(
+    tmp_path: Path, many: int, concurrency: int, kills: int, restarts: int
+) -> None:
+    """Each destination is as after a run that nobody disturbed; the killed worker's turns go on within a minute."""
+    wanted = calm_dump(tmp_path / "calm")
+    chance = random.Random(many)
+    with postgres.cluster() as server, ExitStack() as stack:
+        made = stack.enter_context(fleet(tmp_path / "fleet", server.url))
+        slow = (*KEYS, *SLOW)
+        accounts = {f"m{number}": stack.enter_context(pair(source=KEYS, destination=slow, size=SIZE)) for number in range(many)}
+        crew = [made.worker("--concurrency", str(concurrency)) for _ in range(2)]
+        approved(made, **accounts)
+        made.etl("start", *accounts, "run")
+        restarted = 0
+        for number in range(kills):
+            made.wait_for_any_writes()
+            gone = crew.pop(chance.randrange(2))
+            held = made.at_work(gone.pid)
+            gone.kill()
+            killed = time.time()
+            crew.append(made.worker("--concurrency", str(concurrency)))
+            for name in held:
+                made.wait(name, until=lambda row, since=killed: row["state"] in RESTING or made.turns(str(row["name"]))[0][0] > since)
+                assert made.turns(name)[0][0] - killed < 60 or made.status()[name]["state"] in RESTING, name
+            if restarted < restarts and number * restarts >= restarted * kills:
+                made.wait_for_any_writes()
+                server.stop("immediate")
+                server.start()
+                restarted += 1
+        made.wait(*accounts, seconds=600)
+        for name, there in accounts.items():
+            row = made.status()[name]
+            assert row["state"] == "idle" and row["code"] in (0, 1), f"{row}\n{made.log()[-3000:]}"
+            assert doubled(rows(there)) == []
+            assert difference(describe(rows(there)), wanted) == ([], []), name
+            assert made.store(name, "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+            spans = sorted(made.turns(name))
+            assert all(one[1] <= other[0] for one, other in pairwise(spans)), str(spans)
+
+
+def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
+    """SIGTERM ends a worker, and `stop` a turn, after the calls in flight are recorded; a later turn goes on."""
+    with pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, fleet(tmp_path) as made:
+        first = made.worker()
+        approved(made, acme=accounts)
+        made.etl("start", "acme", "run")
+        made.wait_for_writes("acme")
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 0
+        assert made.status()["acme"]["state"] == "queued"
+        assert unknown(made, accounts) == [], made.log()
+
+        made.worker()
+        made.wait_for_writes("acme")
+        made.etl("remove", "acme", code=2)
+        made.etl("start", "acme", "delta", code=2)
+        made.etl("stop", "acme")
+        made.wait("acme", until=lambda row: not row["worker"])
+        assert made.status()["acme"]["state"] == "stopped"
+        assert unknown(made, accounts) == []
+
+        made.etl("start", "acme", "run")
+        made.wait("acme")
+        assert made.status()["acme"]["state"] == "idle" and doubled(rows(accounts)) == []
+        made.etl("remove", "acme")
+        assert made.status() == {}
+
+
+def test_two_migrations_of_one_account_take_turns(tmp_path: Path) -> None:
+    """Migrations that share an account are never at work on it at once, though places are free."""
+    with pair(source=KEYS, destination=(*KEYS, *SLOW), size=10) as accounts, fleet(tmp_path) as made:
+        for name in ("one", "two"):
+            made.add(name, accounts, ("records: 200", "records: 2"))
+        made.worker()
+        made.etl("start", "one", "two", "sample")
+        made.wait("one", "two", until=lambda row: row["code"] is not None, seconds=200)
+        spans = sorted(turn for name in ("one", "two") for turn in made.turns(name))
+        assert len(spans) == 2 and spans[0][1] <= spans[1][0], str(spans)
+
+
+def test_a_day_that_is_spent_frees_the_place(tmp_path: Path) -> None:
+    """A run that pauses leaves its place to others, says until when, and goes on when the time has come."""
+    with pair(source=KEYS, destination=KEYS, size=SIZE) as accounts, fleet(tmp_path) as made:
+        made.worker("--concurrency", "1")
+        approved(made, acme=accounts)
+        move = Move(tmp_path / "projects" / "acme", accounts)
+        move.leave_little_of_the_day()
+        made.etl("add", "acme", str(move.folder / SPEC))
+        made.etl("start", "acme", "sample")
+        made.wait("acme")
+        made.approve("acme")
+        made.etl("start", "acme", "run")
+        made.wait("acme", until=lambda row: row["state"] == "paused")
+        assert made.status()["acme"]["at"] > time.time() and "quota is spent" in made.status()["acme"]["reason"]
+
+        with pair(source=KEYS, destination=KEYS, size=2) as others:
+            made.add("other", others, SAMPLE)
+            made.etl("start", "other", "sample")
+            made.wait("other")
+            assert made.status()["other"]["state"] == "idle"
+
+        leapt = time.time() + 3
+        postgres.execute(made.url, f"UPDATE fleet.migrations SET at = {leapt} WHERE name = 'acme'")
+        searched = f"{made.url}?options=-csearch_path%3Dfleet"
+        postgres.execute(searched, "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '3 s'")
+        made.wait("acme", until=lambda row: len(made.turns("acme")) >= 4)
+        assert 0 <= made.turns("acme")[0][0] - leapt < 5
+
+
+def test_another_version_is_left_alone(tmp_path: Path) -> None:
+    """A worker says which migrations are of another version of etl, and takes none of their turns."""
+    with pair(source=KEYS, destination=KEYS, size=2) as accounts, fleet(tmp_path) as made:
+        made.add("acme", accounts, SAMPLE)
+        postgres.execute(made.url, "UPDATE fleet.migrations SET version = '0.0.1'")
+        made.etl("start", "acme", "sample")
+        made.worker()
+        time.sleep(4)
+        assert made.status()["acme"]["state"] == "queued"
+        assert "left to workers of another version" in made.log() and "acme" in made.log()
+
+
+def test_secrets_stay_out_of_the_database(tmp_path: Path) -> None:
+    """No key of an account stands anywhere in the database, in a worker's log or in its folder."""
+    with pair(source=KEYS, destination=KEYS, size=5) as accounts, fleet(tmp_path) as made:
+        made.add("acme", accounts, SAMPLE)
+        made.worker("--notify", "cp /dev/stdin notified.json")
+        made.etl("start", "acme", "sample")
+        made.wait("acme")
+        tables = postgres.execute(made.url, "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('fleet', 'etl_acme')")
+        assert len(tables) > 10
+        for schema, table in tables:
+            found = postgres.execute(made.url, f'SELECT t::text FROM {schema}."{table}" t')
+            assert not any(KEYS[1] in str(row) or KEYS[1].encode().hex() in str(row) for row in found), table
+        files = [path for path in tmp_path.rglob("*") if path.is_file() and "secrets" not in path.parts]
+        assert not any(KEYS[1].encode() in path.read_bytes() for path in files)
+        made.etl("report", "acme", "--out", "report")
+        assert (tmp_path / "report" / "report.html").read_text(encoding="utf-8").startswith("<!")
+        assert json.loads((tmp_path / "notified.json").read_text(encoding="utf-8"))["name"] == "acme"
