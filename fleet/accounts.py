@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
+from urllib.parse import urlsplit
 
 from engine.cli.environment import live
 from engine.connector.auth import Account
-from engine.language.compile import Migration, load_migration
+from engine.language.compile import Migration
+
+PORTS = {"http": 80, "https": 443}
 
 
-def occupied_by(spec: Path, env: Mapping[str, str]) -> list[str]:
-    """The accounts of a spec's two sides, sorted; raises UsageError and SpecError.
+def occupied_by(migration: Migration, env: Mapping[str, str]) -> list[str]:
+    """The accounts of a migration's two sides, sorted; raises UsageError.
 
-    An address of one's own is the account, whoever signs in. Where all customers of a platform
-    have one address, it is the key.
+    An address of one's own is the account, whoever signs in and whatever the path. Where all
+    customers of a platform have one address, it is what they sign in with.
     """
-    migration = load_migration(spec, env)
     both = live(migration, env)
-    usual = _usual(migration)
+    sides = (migration.source, migration.destination)
+    usual = {_server(side.connection.base_url) for side in sides}
     return sorted(
         {_named(account, usual) for account in (both.source, both.destination)}
     )
 
 
-def _usual(migration: Migration) -> set[str]:
-    sides = (migration.source, migration.destination)
-    return {side.connection.base_url.rstrip("/") for side in sides}
-
-
 def _named(account: Account, usual: set[str]) -> str:
-    shared = account.base_url in usual
-    text = f"{account.base_url}\n{account.secret if shared else ''}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    server = _server(account.base_url)
+    signs_in = (
+        [account.secret, *sorted(account.secrets.values())]
+        if server in usual
+        else []
+    )
+    return hashlib.sha256("\n".join([server, *signs_in]).encode()).hexdigest()[
+        :32
+    ]
+
+
+def _server(url: str) -> str:
+    """The same for every way to write an address."""
+    parts = urlsplit(url)
+    port = parts.port or PORTS.get(parts.scheme, 0)
+    return f"{parts.scheme} {parts.hostname} {port}"

@@ -76,6 +76,10 @@ def _files(spec: Path) -> Iterator[Path]:
     for folder in BESIDE:
         for path in sorted((spec.parent.parent / folder).rglob("*")):
             inner = path.relative_to(spec.parent.parent).parts
+            if path.is_symlink():
+                raise UsageError(
+                    f"{path} is a link – put the file itself there"
+                )
             if path.is_file() and not any(map(_is_left_out, inner)):
                 yield path
 

@@ -241,11 +241,12 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
     """Stop migrations after their calls in flight; what was done is saved."""
     records.check(engine)
     found = [records.member(engine, name) for name in names]
-    with queue.opened(engine) as app:
+    with queue.opened(engine) as app, engine.begin() as connection:
         for of in found:
-            records.halt(engine, of.name)
-            queue.take_out(app, of.job)
-            click.echo(f"{of.name} is stopped")
+            records.halt(connection, of.name)
+            queue.take_out(app, connection, of.job)
+    for of in found:
+        click.echo(f"{of.name} is stopped")
 
 
 @fleet_group.command("remove")
@@ -256,6 +257,11 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
     records.check(engine)
     found = [records.member(engine, name) for name in names]
     _at_rest(found)
+    for of in found:
+        if records.is_going(engine, of.name):
+            raise UsageError(
+                f"a turn of {of.name} is just ending – try again in half a minute"
+            )
     for of in found:
         records.remove(engine, of.name)
         click.echo(f"{of.name} is removed; its store etl_{of.name} stays")

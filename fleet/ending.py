@@ -30,7 +30,7 @@ AFTER_STORE = (
     300.0,
 )  # the store is held, or not there
 AFTER_CRASH = (5.0,)
-BUSY = 5.0  # seconds until an account that another migration works on is asked for again
+BUSY = 15.0  # seconds until an account that another migration works on is asked for again
 
 DONE = (0, 1)
 PAUSED = 75
@@ -100,6 +100,11 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     return _turn(goal, at, "queued", failures)
 
 
+def over(goal: Goal) -> Next:
+    """What follows where no turn may begin any more."""
+    return _over(goal, "queued", "")
+
+
 def _turn(
     goal: Goal, at: float, state: State, failures: int = 0, reason: str = ""
 ) -> Next:
@@ -107,6 +112,10 @@ def _turn(
     at = opening(goal.window, at)
     if not goal.until or at <= goal.until:
         return Next(state, at, failures, reason)
+    return _over(goal, state, reason)
+
+
+def _over(goal: Goal, state: State, reason: str) -> Next:
     if state == "queued" and goal.every:
         return Next("idle")
     return Next(
@@ -126,7 +135,7 @@ def span(window: str) -> tuple[time, time]:
         )
     except ValueError:
         first = last = time.min
-    if first == last:
+    if first == last or first.tzinfo or last.tzinfo:
         raise UsageError(
             f"--window {window!r} is not a span of the day – write 22:00-06:00"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -14,17 +14,17 @@ import sqlalchemy as sa
 from procrastinate import exceptions, retry
 from procrastinate.jobs import Job
 
+from fleet import records
 from fleet.records import SCHEMA
 
 VERSION = version("declared-etl")
 TURN = "turn"
-STALLED = 30.0  # seconds without a sign of life, after which a worker is taken for dead
+STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
 HEARTBEAT = 5.0
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count minutes from here
 
-_ALONE = sa.select(sa.func.pg_try_advisory_xact_lock(7_304_126))
-
+Tell = Callable[[str], None]
 Work = Callable[
     [str, int], Awaitable[None]
 ]  # the migration's name, and the job
@@ -134,12 +134,10 @@ def put(
     version: str,
 ) -> int:
     """Queue a migration's goal, in a transaction that is going on; the job's number."""
-    connection.execute(sa.text(f"set local search_path to {SCHEMA}"))
     deferred = app.configure_task(
         TURN,
         queue=queue_of(version),
         lock=name,
-        queueing_lock=name,
         priority=priority(time.time()),
         schedule_at=datetime.fromtimestamp(at, UTC),
         connection=connection.connection.driver_connection,
@@ -147,36 +145,65 @@ def put(
     return deferred.defer(name=name)
 
 
-def take_out(app: procrastinate.App, job: int) -> None:
-    """Take a job out of the queue; a turn that goes on is ended after its calls in flight."""
-    if job:
-        app.job_manager.cancel_job_by_id(job, abort=True)
-
-
-async def rescue(app: procrastinate.App, engine: sa.Engine, queue: str) -> int:
-    """Put back what workers had that are gone; how many jobs.
-
-    One worker at a time looks: two with the same list would put back what the first one had, though
-    a third has taken it meanwhile.
+def take_out(
+    app: procrastinate.App, connection: sa.Connection, job: int
+) -> None:
+    """Take a job out of the queue, in a transaction that is going on; a turn that goes on is ended
+    after its calls in flight.
     """
-    with engine.begin() as connection:
-        if not connection.execute(_ALONE).scalar_one():
-            return 0
-        found = list(
-            await app.job_manager.get_stalled_jobs(
-                queue=queue, task_name=TURN, seconds_since_heartbeat=STALLED
+    driver = connection.connection.driver_connection
+    app.job_manager.cancel_job_by_id(job, abort=True, connection=driver)
+
+
+async def rescue(
+    app: procrastinate.App, engine: sa.Engine, queue: str, tell: Tell
+) -> None:
+    """Queue anew what workers had that are gone, and settle what nobody wants any more."""
+    found = await app.job_manager.get_stalled_jobs(
+        queue=queue, task_name=TURN, seconds_since_heartbeat=STALLED
+    )
+    for job in found:
+        if await asyncio.to_thread(_rescued, engine, job):
+            name = job.task_kwargs["name"]
+            tell(f"{name}: its worker is gone; the turn goes on elsewhere")
+    for lost in await asyncio.to_thread(_swept, engine):
+        tell(f"{lost}: its job was gone; it has another one")
+
+
+def _rescued(engine: sa.Engine, job: Job) -> bool:
+    name, now = str(job.task_kwargs["name"]), time.time()
+    assert job.id is not None
+    with opened(engine) as app, engine.begin() as connection:
+        again = records.lost_job(connection, name, job.id, job.worker_id, now)
+        if again:
+            version = job.queue.removeprefix(queue_of(""))
+            records.replaced_job(
+                connection, name, put(app, connection, name, now, version)
             )
-        )
-        for job in found:
-            await app.job_manager.retry_job(job)
-    return len(found)
+    return again
+
+
+def _swept(engine: sa.Engine) -> list[str]:
+    """Clear up what a database that ended in the middle has left; whose jobs were gone."""
+    now = time.time()
+    with opened(engine) as app, engine.begin() as connection:
+        records.sweep(connection)
+        found = records.orphans(connection)
+        for of in found:
+            job = put(app, connection, of.name, max(of.at, now), of.version)
+            records.replaced_job(connection, of.name, job)
+    return [of.name for of in found]
 
 
 async def rescues(
-    app: procrastinate.App, engine: sa.Engine, queue: str
+    app: procrastinate.App, engine: sa.Engine, queue: str, tell: Tell
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
     while True:
         await asyncio.sleep(HEARTBEAT)
-        with suppress(exceptions.ConnectorException, sa.exc.SQLAlchemyError):
-            await rescue(app, engine, queue)
+        try:
+            await rescue(app, engine, queue, tell)
+        except (exceptions.ConnectorException, sa.exc.SQLAlchemyError) as error:
+            tell(
+                f"looking for workers that are gone has failed: {type(error).__name__}"
+            )

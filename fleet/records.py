@@ -17,6 +17,7 @@ from fleet.bundle import Bundle
 from fleet.ending import Ended, Goal, Next, State
 
 SCHEMA = "fleet"
+RESTING = ("idle", "waiting", "stopped")
 STORE_HELD = 5  # the exit code of a run whose store cannot be used
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _data = sa.MetaData(schema=SCHEMA)
@@ -83,11 +84,15 @@ reports = sa.Table(
 )
 _JOBS = sa.table(
     "procrastinate_jobs",
+    sa.column("id"),
+    sa.column("worker_id"),
+    sa.column("lock"),
     sa.column("status"),
     sa.column("queue_name"),
     sa.column("scheduled_at"),
     schema=SCHEMA,
 )
+_STATUS = sa.cast(_JOBS.c.status, sa.Text)  # an enumeration of the queue's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,17 @@ def connect(url: str) -> sa.Engine:
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
+    waits = {
+        "options": f"-csearch_path={SCHEMA}",  # the queue's triggers name its tables bare
+        "connect_timeout": 10,
+        "keepalives_idle": 20,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
     return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        connect_args=waits,
     )
 
 
@@ -177,9 +191,16 @@ def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
         connection.execute(
             insert(bundles).values(kept).on_conflict_do_nothing()
         )
-        known = connection.execute(
-            sa.select(migrations.c.name).where(migrations.c.name == name)
-        ).scalar()
+        known = _locked(connection, name)
+        if (
+            known
+            and known.version != said["version"]
+            and known.state not in RESTING
+        ):
+            raise UsageError(
+                f"{name} is {known.state} in etl {known.version} – stop it before it is registered"
+                f" in etl {said['version']}: etl fleet stop {name}"
+            )
         connection.execute(
             insert(migrations)
             .values(row)
@@ -244,19 +265,29 @@ def aim(
     _enter(connection, name, Next("queued", at), values)
 
 
-def halt(engine: sa.Engine, name: str) -> None:
+def halt(connection: sa.Connection, name: str) -> None:
     """Nothing is to follow any more; a turn that goes on is stopped by the queue."""
-    with engine.begin() as connection:
-        _enter(connection, name, Next("stopped"), {})
+    _enter(connection, name, Next("stopped"), {})
 
 
-def settle(engine: sa.Engine, name: str, now: float) -> None:
-    """Close what a worker that is gone has left of a migration that nothing follows for."""
-    lost = {"ended": now, "reason": "its worker is gone"}
+def rest(engine: sa.Engine, of: Member, after: Next) -> None:
+    """Enter that no turn follows, where nobody has decided otherwise meanwhile."""
     with engine.begin() as connection:
-        left = (turns.c.name == name, turns.c.ended == 0)
-        connection.execute(turns.update().where(*left).values(**lost))
-        _leave(connection, name)
+        current = _locked(connection, of.name)
+        if current is not None and _is_wanted(current, of.job):
+            _enter(connection, of.name, after, {})
+
+
+def _locked(connection: sa.Connection, name: str) -> Member | None:
+    """A migration, held until the transaction ends; None where it is not registered any more."""
+    own = sa.select(migrations).where(migrations.c.name == name)
+    row = connection.execute(own.with_for_update()).first()
+    return None if row is None else _member(row)
+
+
+def _is_wanted(current: Member, job: int) -> bool:
+    """Whether a job is what the migration is to do."""
+    return current.job == job and current.state not in RESTING
 
 
 def _enter(
@@ -272,39 +303,121 @@ def _enter(
 
 
 def begin_turn(
-    engine: sa.Engine,
-    of: Member,
-    stage: str,
-    worker: str,
-    accounts: Sequence[str],
-    now: float,
+    engine: sa.Engine, of: Member, stage: str, worker: str, now: float
 ) -> int:
-    """Enter that a worker has begun on these accounts; its own earlier turn, whose worker is gone,
-    is closed. 0 where another migration is at work on one of the accounts.
+    """Enter that a worker has begun; its own earlier turn, whose worker is gone, is closed.
+
+    0 where the migration has been stopped or begun anew meanwhile.
     """
     row = {"name": of.name, "stage": stage, "worker": worker, "began": now}
-    try:
-        with engine.begin() as connection:
-            _leave(connection, of.name)
-            if accounts:
-                rows = [
-                    {"account": account, "name": of.name}
-                    for account in accounts
-                ]
-                connection.execute(occupied.insert(), rows)
-            lost = {
-                "ended": now,
-                "reason": "its worker is gone; the next turn goes on",
-            }
-            left = (turns.c.name == of.name, turns.c.ended == 0)
-            connection.execute(turns.update().where(*left).values(**lost))
-            made = connection.execute(
-                turns.insert().values(row).returning(turns.c.id)
-            )
-            _enter(connection, of.name, Next("running", now, of.failures), {})
-            return int(made.scalar_one())
-    except sa.exc.IntegrityError:
-        return 0
+    with engine.begin() as connection:
+        current = _locked(connection, of.name)
+        if current is None or not _is_wanted(current, of.job):
+            return 0
+        _close(connection, of.name, now)
+        made = connection.execute(
+            turns.insert().values(row).returning(turns.c.id)
+        )
+        _enter(connection, of.name, Next("running", now, of.failures), {})
+        return int(made.scalar_one())
+
+
+def occupy(
+    engine: sa.Engine, turn: int, name: str, accounts: Sequence[str]
+) -> str:
+    """Enter the accounts of a turn: "", or which migration is at work on one of them.
+
+    The turn itself, where it was taken for dead meanwhile.
+    """
+    rows = [{"account": account, "name": name} for account in accounts]
+    with engine.begin() as connection:
+        going = sa.select(turns.c.id).where(
+            turns.c.id == turn, turns.c.ended == 0
+        )
+        if connection.execute(going.with_for_update()).first() is None:
+            return name
+        _leave(connection, name)
+        taken = insert(occupied).values(rows).on_conflict_do_nothing()
+        got = connection.execute(taken.returning(occupied.c.account)).all()
+        if len(got) == len(rows):
+            return ""
+        _leave(connection, name)
+        others = sa.select(occupied.c.name).where(
+            occupied.c.account.in_(accounts)
+        )
+        return str(connection.execute(others).scalar() or name)
+
+
+def _close(connection: sa.Connection, name: str, now: float) -> None:
+    lost = {"ended": now, "reason": "its worker is gone; the next turn goes on"}
+    left = (turns.c.name == name, turns.c.ended == 0)
+    connection.execute(turns.update().where(*left).values(**lost))
+
+
+def lost_job(
+    connection: sa.Connection,
+    name: str,
+    job: int,
+    worker: int | None,
+    now: float,
+) -> bool:
+    """Take out a job whose worker is gone; whether the migration needs another one.
+
+    The job has another number then: whatever the worker still does, should it live, concerns no
+    job that is there.
+    """
+    gone = _JOBS.delete().where(
+        _JOBS.c.id == job,
+        _STATUS == "doing",
+        _JOBS.c.worker_id.is_not_distinct_from(worker),
+    )
+    if not connection.execute(gone).rowcount:
+        return False  # another worker was quicker
+    current = _locked(connection, name)
+    if current is None or current.job != job:
+        return False
+    _close(connection, name, now)
+    if _is_wanted(current, job):
+        return True
+    _leave(connection, name)
+    return False
+
+
+def orphans(connection: sa.Connection) -> list[Member]:
+    """Migrations that have something to do, and no job: a database that ended in the middle."""
+    own = sa.select(_JOBS.c.id).where(
+        _JOBS.c.id == migrations.c.job, _STATUS.in_(("todo", "doing"))
+    )
+    left = sa.select(migrations).where(
+        migrations.c.goal != "",
+        migrations.c.state.not_in(RESTING),
+        ~own.exists(),
+    )
+    rows = connection.execute(left.with_for_update(skip_locked=True))
+    return [_member(row) for row in rows]
+
+
+def sweep(connection: sa.Connection) -> None:
+    """Take out jobs that nobody wants any more, whose end could not be entered in the queue."""
+    going = sa.select(turns.c.id).where(
+        turns.c.name == _JOBS.c.lock, turns.c.ended == 0
+    )
+    wanted = sa.select(migrations.c.name).where(
+        migrations.c.job == _JOBS.c.id, migrations.c.state.not_in(RESTING)
+    )
+    connection.execute(
+        _JOBS.delete().where(
+            _STATUS == "doing", ~going.exists(), ~wanted.exists()
+        )
+    )
+    done = ("succeeded", "failed", "cancelled", "aborted")
+    connection.execute(_JOBS.delete().where(_STATUS.in_(done)))
+
+
+def replaced_job(connection: sa.Connection, name: str, job: int) -> None:
+    """Enter the number of the job that goes on."""
+    own = migrations.c.name == name
+    connection.execute(migrations.update().where(own).values(job=job))
 
 
 def _leave(connection: sa.Connection, name: str) -> None:
@@ -323,16 +436,17 @@ def progress(engine: sa.Engine, turn: int, far: Mapping[str, Any]) -> None:
 def end_turn(  # noqa: PLR0913
     engine: sa.Engine,
     turn: int,
-    name: str,
+    of: Member,
     ended: Ended,
     after: Next,
     now: float,
     verdict: Mapping[str, Any],
-) -> None:
-    """Enter how a turn ended and what comes next, in one transaction.
+) -> Next | None:
+    """Enter how a turn ended and what comes next, in one transaction: what was entered, None where
+    the turn had been taken for dead.
 
     Its accounts are free then, unless somebody else held the store: a turn that was taken for dead
-    may still be at work on them.
+    may still be at work on them, for as long as others are tried.
     """
     values = {
         "ended": now,
@@ -340,13 +454,30 @@ def end_turn(  # noqa: PLR0913
         "reason": ended.reason,
         "verdict": json.dumps(verdict),
     }
+    going = (turns.c.id == turn, turns.c.ended == 0)
     with engine.begin() as connection:
-        connection.execute(
-            turns.update().where(turns.c.id == turn).values(values)
-        )
-        _enter(connection, name, after, {})
-        if ended.code != STORE_HELD:
-            _leave(connection, name)
+        current = _locked(connection, of.name)
+        closed = connection.execute(
+            turns.update().where(*going).values(values)
+        ).rowcount
+        if not closed or current is None:
+            return None
+        if _is_wanted(current, of.job):
+            _enter(connection, of.name, after, {})
+        else:
+            after = Next(current.state)
+        if ended.code != STORE_HELD or not after.at:
+            _leave(connection, of.name)
+    return after
+
+
+def is_going(engine: sa.Engine, name: str) -> bool:
+    """Whether a turn of a migration has not ended."""
+    going = sa.select(turns.c.id).where(
+        turns.c.name == name, turns.c.ended == 0
+    )
+    with engine.connect() as connection:
+        return connection.execute(going).first() is not None
 
 
 def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
@@ -408,7 +539,7 @@ def reports_of(engine: sa.Engine, name: str) -> dict[str, bytes]:
 def due(engine: sa.Engine, queue: str) -> int:
     """How many jobs of a queue could begin now, if a worker were free."""
     statement = sa.select(sa.func.count()).where(
-        _JOBS.c.status == "todo",
+        _STATUS == "todo",
         _JOBS.c.queue_name == queue,
         sa.func.coalesce(_JOBS.c.scheduled_at, sa.func.now()) <= sa.func.now(),
     )

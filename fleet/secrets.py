@@ -96,12 +96,7 @@ def _written(folder: Path | None, reference: str) -> str:
 
 async def _printed(command: str, reference: str) -> str:
     """What the command prints for a reference; what it says of errors goes to the worker's log."""
-    process = await asyncio.create_subprocess_exec(
-        *command.split(),
-        reference,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-    )
+    process = await _started(command, reference)
     try:
         out, _ = await asyncio.wait_for(process.communicate(), TAKES)
     except TimeoutError:
@@ -115,3 +110,15 @@ async def _printed(command: str, reference: str) -> str:
             f"the command for secrets ended with code {process.returncode}"
         )
     return out.decode("utf-8", "replace")
+
+
+async def _started(command: str, reference: str) -> asyncio.subprocess.Process:
+    silent, heard = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command.split(), reference, stdin=silent, stdout=heard
+        )
+    except OSError as error:
+        raise UsageError(
+            f"the command for secrets cannot be started: {error.strerror}"
+        ) from None

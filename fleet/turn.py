@@ -13,21 +13,26 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EtlError, QuotaExhausted
+from engine.language.compile import Migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import held
 from engine.plan.cost import Plan
 from engine.session import Event
-from fleet.ending import INTERRUPTED
+from fleet.accounts import occupied_by
+from fleet.ending import INTERRUPTED, OCCUPIED
 from workbench.approval import APPROVALS
 
-HOLDS = 40.0  # seconds that the store's lease holds: another machine goes on within a minute
+HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
+GO = "go\n"
+Say = Callable[[Mapping[str, Any]], None]
 FIGURES = (
     "run",
     "arrived",
@@ -42,14 +47,23 @@ FIGURES = (
 
 def main() -> None:
     """Take the order, carry it out, say how it ended."""
+    say = _voice()
     order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_until_the_worker_ends, daemon=True).start()
-    say({"ended": carried_out(order)})
+    say({"ended": carried_out(order, say)})
 
 
-def say(what: Mapping[str, Any]) -> None:
-    """One line for the worker."""
-    print(json.dumps(what), flush=True)
+def _voice() -> Say:
+    """What speaks to the worker; whatever else is printed, as by own steps, goes to its log."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def say(what: Mapping[str, Any]) -> None:
+        with suppress(
+            OSError
+        ):  # the worker is gone: the turn is ended by its other end
+            print(json.dumps(what), file=out, flush=True)
+
+    return say
 
 
 def _until_the_worker_ends() -> None:
@@ -60,9 +74,21 @@ def _until_the_worker_ends() -> None:
     os._exit(INTERRUPTED)
 
 
-def carried_out(order: Mapping[str, Any]) -> dict[str, Any]:
+class Occupied(Exception):
+    """Another migration is at work on an account, or the worker has gone."""
+
+
+def _asked(migration: Migration, say: Say) -> None:
+    """Say which accounts are needed, and wait for the word; raises Occupied."""
+    say({"accounts": occupied_by(migration, os.environ)})
+    if sys.stdin.readline() != GO:
+        raise Occupied
+    threading.Thread(target=_until_the_worker_ends, daemon=True).start()
+
+
+def carried_out(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     """Do what an order says; how it ended, by exit code."""
-    far = Far()
+    far = Far(say)
     try:
         with held(
             Path(order["spec"]),
@@ -70,6 +96,7 @@ def carried_out(order: Mapping[str, Any]) -> dict[str, Any]:
             order["store"],
             progress=far.progress,
             log=far.heard,
+            admit=lambda migration: _asked(migration, say),
             holds=HOLDS,
         ) as found:
             return _done(OpenMigration(found, APPROVALS), order["stage"])
@@ -81,6 +108,8 @@ def carried_out(order: Mapping[str, Any]) -> dict[str, Any]:
         }
     except EtlError as error:
         return {"code": error.exit_code, "reason": str(error)}
+    except Occupied:
+        return {"code": OCCUPIED}
     except KeyboardInterrupt:
         return {"code": INTERRUPTED}
     except Exception as error:
@@ -144,7 +173,8 @@ def _planned(plan: Plan) -> dict[str, Any]:
 class Far:
     """How far a turn is; a line now and then, and one for each stage and wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Say) -> None:
+        self._tell = say
         self._now: dict[str, Any] = {
             "stage": "",
             "done": 0,
@@ -176,7 +206,7 @@ class Far:
         """Hear that a wait begins: nothing else is said meanwhile."""
         if event.kind == "wait begins":
             with self._turn:
-                say(
+                self._tell(
                     {
                         "now": {
                             **self._now,
@@ -189,7 +219,7 @@ class Far:
     def _say(self, now: float) -> None:
         if now - self._said >= SELDOM:
             self._said = now
-            say({"now": self._now})
+            self._tell({"now": self._now})
 
 
 if __name__ == "__main__":

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import procrastinate
+import psycopg
 import sqlalchemy as sa
 from procrastinate import exceptions
 
 from engine.errors import EtlError, UsageError
 from fleet import records
-from fleet.accounts import occupied_by
 from fleet.bundle import unpacked
 from fleet.ending import (
     INTERRUPTED,
@@ -33,7 +34,9 @@ from fleet.ending import (
     after,
     closing,
     opening,
+    over,
 )
+from fleet.process import CRASHED, PATIENCE, plain, started
 from fleet.queue import (
     HEARTBEAT,
     STALLED,
@@ -45,15 +48,17 @@ from fleet.queue import (
 )
 from fleet.secrets import Secrets, variables
 
-CRASHED = 70
 SLICE = (
     1800.0  # seconds of a turn, after which it makes room for others that wait
 )
 POLLS = 2.0  # seconds: a turn whose time has come begins so soon
-LOOKS = 15.0  # seconds between two looks at who waits
-PATIENCE = 40.0  # seconds that a turn has to end in
 AWAY = 2.0  # seconds until a database that is away is asked again
 ENTERED = 60.0  # seconds that the end of a turn is tried to be entered
+AWAY_ERRORS = (
+    exceptions.ConnectorException,
+    sa.exc.SQLAlchemyError,
+    psycopg.Error,
+)
 
 Tell = Callable[[str], None]
 
@@ -72,15 +77,7 @@ class Worker:
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}"
     )
     slice: float = SLICE
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a turn needs to begin."""
-
-    spec: Path
-    env: Mapping[str, str]
-    accounts: tuple[str, ...]
+    telling: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 async def work(worker: Worker) -> None:
@@ -92,9 +89,10 @@ async def work(worker: Worker) -> None:
     while not stopping.is_set():
         try:
             await _until(stopping, worker)
-        except (exceptions.ConnectorException, sa.exc.SQLAlchemyError, OSError):
+        except (*AWAY_ERRORS, OSError) as error:
             worker.tell(
-                f"the database is away; it is asked again in {AWAY:.0f} s"
+                f"the database cannot be used ({type(error).__name__}); it is asked again in"
+                f" {AWAY:.0f} s"
             )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), AWAY)
@@ -112,7 +110,9 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
     ).open_async() as app:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
-        looking = asyncio.create_task(rescues(app, worker.engine, queue))
+        looking = asyncio.create_task(
+            rescues(app, worker.engine, queue, worker.tell)
+        )
         try:
             await asyncio.wait(
                 {working, stopped}, return_when=asyncio.FIRST_COMPLETED
@@ -154,159 +154,107 @@ async def turn(worker: Worker, name: str, job: int) -> None:
         of = await asyncio.to_thread(records.member, engine, name)
     except UsageError:  # removed meanwhile
         return
-    now = time.time()
-    if (
-        of.goal is None
-        or of.state in ("stopped", "idle", "waiting")
-        or of.job != job
-    ):
-        await asyncio.to_thread(records.settle, engine, name, now)
+    if of.goal is None or of.state in records.RESTING or of.job != job:
         return
-    at = of.at if of.state in ("queued", "paused", "retrying") else now
+
+    now = time.time()
+    at = of.at if of.state != "running" else now
     at = max(at, opening(of.goal.window, now))
+    if of.goal.until and max(at, now) > of.goal.until:
+        await asyncio.to_thread(records.rest, engine, of, over(of.goal))
+        return
     if at > now + 1:
         raise Again(at)
-    await _turn(worker, of, of.goal)
-
-
-async def _turn(worker: Worker, of: records.Member, goal: Goal) -> None:
-    engine = worker.engine
-    accounts: tuple[str, ...] = ()
-    prepared: Prepared | None = None
-    early: Ended | None = None
-    try:
-        prepared = await _prepared(worker, of)
-        accounts = prepared.accounts
-    except EtlError as error:
-        early = Ended(error.exit_code, str(error))
 
     begun = await asyncio.to_thread(
-        records.begin_turn,
-        engine,
-        of,
-        goal.stage,
-        worker.name,
-        accounts,
-        time.time(),
+        records.begin_turn, engine, of, of.goal.stage, worker.name, now
     )
-    if not begun:
-        follows = after(goal, Ended(OCCUPIED), of.failures, time.time())
-        raise Again(follows.at)
+    if begun:
+        await _taken(worker, of, of.goal, begun)
 
-    worker.tell(f"{of.name}: {goal.stage} begins")
+
+async def _taken(
+    worker: Worker, of: records.Member, goal: Goal, begun: int
+) -> None:
+    """A turn that has been entered, to its end."""
     verdict: Mapping[str, Any] = {}
-    if prepared is not None:
-        early, verdict = await _process(worker, of, goal, prepared, begun)
-    assert early is not None
-    follows = await _entered(worker, of, goal, begun, early, verdict)
-    worker.tell(
-        f"{of.name}: {goal.stage} ended with {early.code}; {follows.state}"
-    )
-    await _notify(worker, of.name, goal.stage, early, follows)
+    try:
+        ended, verdict = await _carried_out(worker, of, goal, begun)
+    except EtlError as error:
+        ended = Ended(error.exit_code, plain(str(error)))
+    except asyncio.CancelledError:  # before it had a process
+        ended = Ended(INTERRUPTED)
+    except Exception as error:
+        worker.tell(f"{of.name}: {type(error).__name__}: {plain(str(error))}")
+        ended = Ended(CRASHED, f"internal error in etl: {type(error).__name__}")
+
+    follows = await _entered(worker, of, goal, begun, ended, verdict)
+    if follows is None:
+        worker.tell(
+            f"{of.name}: this turn was taken for dead, and goes on elsewhere"
+        )
+        return
+    if ended.code != OCCUPIED:
+        worker.tell(
+            f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}"
+        )
+    _notify(worker, of.name, goal.stage, ended, follows)
     if follows.at:
         raise Again(follows.at)
 
 
-async def _prepared(worker: Worker, of: records.Member) -> Prepared:
-    """The spec, the keys and the accounts of a turn."""
+async def _carried_out(
+    worker: Worker, of: records.Member, goal: Goal, begun: int
+) -> tuple[Ended, Mapping[str, Any]]:
+    """The turn itself, in a process; how it ended, and its verdict."""
     bundle = await asyncio.to_thread(
         records.bundle_of, worker.engine, of.bundle
     )
     spec = await asyncio.to_thread(unpacked, bundle, worker.folder / "bundles")
     env = await variables(worker.secrets, of.secrets)
-    accounts = await asyncio.to_thread(occupied_by, spec, env)
-    return Prepared(spec, env, tuple(accounts))
-
-
-async def _process(
-    worker: Worker,
-    of: records.Member,
-    goal: Goal,
-    prepared: Prepared,
-    begun: int,
-) -> tuple[Ended, Mapping[str, Any]]:
-    """The turn itself, in a process; how it ended, and its verdict."""
     place = worker.folder / "work" / of.name
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", f"{__package__}.turn"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=place,
-        env=dict(prepared.env),
-        start_new_session=True,  # a signal to the worker alone is passed on by it
-        limit=1 << 22,
-    )
-    assert process.stdin is not None
     store = records.store_of(worker.engine, of.name)
-    order = {"spec": str(prepared.spec), "store": store, "stage": goal.stage}
-    process.stdin.write(json.dumps(order).encode() + b"\n")
-    listening = asyncio.create_task(_listen(worker, begun, process))
-    try:
-        found = await _in_time(worker, goal, process, listening)
-    except asyncio.CancelledError:
-        # the worker stops, or somebody has stopped the migration: the turn ends in good order
-        found = await _interrupted(process, listening)
-    finally:
-        process.stdin.close()
-    await _keep(worker, of.name, place, found.get("files", {}))
-    return _read(found, process.returncode, prepared.spec), found.get(
-        "verdict", {}
-    )
+    order = {"spec": str(spec), "store": store, "stage": goal.stage}
 
+    async def hear(said: Mapping[str, Any]) -> str:
+        return await asyncio.to_thread(_heard, worker, of.name, begun, said)
 
-def _read(found: Mapping[str, Any], status: int | None, spec: Path) -> Ended:
-    """How a turn ended, by what it said or, where it was ended itself, by its process."""
-    if not found:
-        signalled = status is not None and status < 0
-        how = f"signal {-(status or 0)}" if signalled else f"code {status}"
-        return Ended(CRASHED, f"its process ended with {how}, and said nothing")
+    process = await started(order, place, env, hear)
+    found = await process.ended(partial(_is_over, worker, goal, time.time()))
     # the files of a bundle are at another place on every machine: people know them by their names
     reason = str(found.get("reason", "")).replace(
         f"{spec.parent.parent}{os.sep}", ""
     )
-    return Ended(int(found["code"]), reason, float(found.get("until", 0.0)))
+    await _keep(worker, of.name, place, found.get("files", {}))
+    ended = Ended(
+        int(found["code"]), plain(reason), float(found.get("until", 0.0))
+    )
+    return ended, found.get("verdict", {})
 
 
-async def _listen(
-    worker: Worker, begun: int, process: asyncio.subprocess.Process
-) -> Any:
-    """Enter what a turn says of itself; how it ended, {} where it did not say."""
-    assert process.stdout is not None
-    ended: dict[str, Any] = {}
-    async for line in process.stdout:
-        said = json.loads(line)
-        ended = said.get("ended", ended)
-        if "now" in said:
-            await asyncio.to_thread(
-                records.progress, worker.engine, begun, said["now"]
-            )
-    await process.wait()
-    return ended
+def _heard(
+    worker: Worker, name: str, begun: int, said: Mapping[str, Any]
+) -> str:
+    """Enter what a turn says of itself; which migration keeps it from an account, or ""."""
+    if "now" in said:
+        records.progress(worker.engine, begun, said["now"])
+    if "accounts" not in said:
+        return ""
+    other = records.occupy(worker.engine, begun, name, said["accounts"])
+    waits = f"waits, for {other} is at work on the account"
+    worker.tell(f"{name} {waits if other else 'begins'}")
+    return other
 
 
-async def _in_time(
-    worker: Worker,
-    goal: Goal,
-    process: asyncio.subprocess.Process,
-    listening: asyncio.Task[Any],
-) -> Any:
-    """Wait for the end of a turn; it is interrupted where its window closes, or where others have
-    waited while it had its share.
-    """
-    began = time.time()
+async def _is_over(worker: Worker, goal: Goal, began: float) -> bool:
+    """Whether a turn has to end: its window closes, or others wait while it had its share."""
+    now = time.time()
     closes = closing(goal.window, began)
-    while True:
-        done, _ = await asyncio.wait({listening}, timeout=LOOKS)
-        now = time.time()
-        if done:
-            return listening.result()
-        over = bool(closes) and now >= closes
-        if over or (now - began > worker.slice and await _others_wait(worker)):
-            return await _interrupted(process, listening)
-
-
-async def _others_wait(worker: Worker) -> bool:
+    if closes and now >= closes:
+        return True
+    if now - began <= worker.slice:
+        return False
     try:
         return (
             await asyncio.to_thread(
@@ -318,29 +266,22 @@ async def _others_wait(worker: Worker) -> bool:
         return False
 
 
-async def _interrupted(
-    process: asyncio.subprocess.Process, listening: asyncio.Task[Any]
-) -> Any:
-    """Ask a turn to end, and wait until its calls in flight are recorded."""
-    with suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)
-    done, _ = await asyncio.wait({listening}, timeout=PATIENCE)
-    if not done:
-        with suppress(ProcessLookupError):
-            process.kill()
-    return await listening
-
-
 async def _keep(
     worker: Worker, name: str, place: Path, files: Mapping[str, str]
 ) -> None:
-    """Keep the report where every machine can read it."""
-    found = {
-        Path(file).name: (place / file).read_bytes() for file in files.values()
-    }
-    if found:
-        await asyncio.to_thread(
-            records.keep_reports, worker.engine, name, found
+    """Keep the report where every machine can read it; that it cannot be is no end of a turn."""
+    try:
+        found = {
+            Path(file).name: (place / file).read_bytes()
+            for file in files.values()
+        }
+        if found:
+            await asyncio.to_thread(
+                records.keep_reports, worker.engine, name, found
+            )
+    except (OSError, sa.exc.SQLAlchemyError) as error:
+        worker.tell(
+            f"{name}: the report could not be kept: {type(error).__name__}"
         )
 
 
@@ -351,67 +292,66 @@ async def _entered(
     begun: int,
     ended: Ended,
     verdict: Mapping[str, Any],
-) -> Next:
+) -> Next | None:
     """Enter how a turn ended; a database that restarts is waited for."""
     end = time.time() + ENTERED
     while True:
+        now = time.time()
+        follows = after(goal, ended, of.failures, now)
+        enter = partial(
+            records.end_turn,
+            worker.engine,
+            begun,
+            of,
+            ended,
+            follows,
+            now,
+            verdict,
+        )
         try:
-            return await asyncio.to_thread(
-                _enter, worker, of, goal, begun, ended, verdict
-            )
+            return await asyncio.to_thread(enter)
         except sa.exc.OperationalError:
             if time.time() > end:
                 raise
             await asyncio.sleep(AWAY)
 
 
-def _enter(
-    worker: Worker,
-    of: records.Member,
-    goal: Goal,
-    begun: int,
-    ended: Ended,
-    verdict: Mapping[str, Any],
-) -> Next:
-    now = time.time()
-    current = records.member(worker.engine, of.name)
-    if current.state == "stopped" or current.job != of.job:
-        follows = Next(
-            current.state, current.at
-        )  # somebody decided otherwise meanwhile
-    else:
-        follows = after(goal, ended, of.failures, now)
-    records.end_turn(
-        worker.engine, begun, of.name, ended, follows, now, verdict
-    )
-    return follows
-
-
-async def _notify(
+def _notify(
     worker: Worker, name: str, stage: str, ended: Ended, follows: Next
 ) -> None:
     """Start the command that hears of it, where people should know: done, attention, paused,
-    retrying or waiting for them.
+    retrying or waiting for them. No turn waits for it.
     """
     if not worker.notify or ended.code in (INTERRUPTED, OCCUPIED):
         return
-    what = {0: "done", 1: "attention"}.get(ended.code, follows.state)
     said = {
         "name": name,
         "stage": stage,
-        "what": what,
+        "what": {0: "done", 1: "attention"}.get(ended.code, follows.state),
         "code": ended.code,
         "reason": ended.reason,
         "next": follows.at,
     }
+    task = asyncio.create_task(_notified(worker, json.dumps(said).encode()))
+    worker.telling.add(task)
+    task.add_done_callback(worker.telling.discard)
+
+
+async def _notified(worker: Worker, said: bytes) -> None:
+    words = shlex.split(worker.notify)
     try:
         process = await asyncio.create_subprocess_exec(
-            *worker.notify.split(),
-            stdin=subprocess.PIPE,
-            start_new_session=True,
+            *words, stdin=subprocess.PIPE, start_new_session=True
         )
-        await asyncio.wait_for(
-            process.communicate(json.dumps(said).encode()), PATIENCE
+    except OSError as error:
+        worker.tell(
+            f"the command of --notify cannot be started: {error.strerror}"
         )
-    except (OSError, TimeoutError) as error:
-        worker.tell(f"the command of --notify has failed: {error}")
+        return
+    try:
+        await asyncio.wait_for(process.communicate(said), PATIENCE)
+    except TimeoutError:
+        process.kill()
+        worker.tell(
+            f"the command of --notify takes longer than {PATIENCE:.0f} s"
+        )

@@ -16,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
+from engine.language.compile import load_migration
+from fleet.accounts import occupied_by
 from fleet.bundle import packed, unpacked
 from fleet.ending import Ended, Goal, Next, after, closing, opening, span
 from fleet.forecast import added_up
+from fleet.process import plain
 from fleet.records import check_name, connect
 from fleet.secrets import Secrets, variables
 from fleet.status import page, summary
@@ -51,7 +54,7 @@ def test_a_turn_begins_in_its_window(first: str, last: str, at: float) -> None:
     assert at <= opens <= at + 86_400 and closing(f"{first}-{last}", opens) > opens
 
 
-@pytest.mark.parametrize("window", ["", "22:00", "22:00-22:00", "a-b", "22:00-06:00-07:00"])
+@pytest.mark.parametrize("window", ["", "22:00", "22:00-22:00", "22:00+02:00-06:00", "22:00Z-06:00Z", "a-b", "22:00-06:00-07:00"])
 def test_a_window_that_is_none_is_refused(window: str) -> None:
     """What is no span of the day is a mistake of the operator."""
     with pytest.raises(UsageError, match="22:00-06:00"):
@@ -97,6 +100,25 @@ def test_a_bundle_is_a_project_again(project: Path, tmp_path: Path) -> None:
     assert spec.read_bytes() == (project / SPEC).read_bytes()
     assert packed(spec) == bundle and unpacked(bundle, tmp_path / "bundles") == spec
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "bundles").rglob("*"))
+
+
+def test_one_account_has_one_name(project: Path) -> None:
+    """However an address is written; where all customers share one, the key tells them apart."""
+    migration = load_migration(project / SPEC)
+
+    def named(url: str, key: str = "one") -> str:
+        env = {"STEL_ORDER_BASE_URL": "https://app.stelorder.com/app", "STEL_ORDER_API_KEY": key, "PIPEDRIVE_BASE_URL": url,
+               "PIPEDRIVE_API_TOKEN": "any"}  # fmt: skip
+        return " ".join(occupied_by(migration, env))
+
+    own = named("https://acme.pipedrive.com")
+    assert named("https://ACME.pipedrive.com:443/") == named("https://acme.pipedrive.com/api") == own
+    assert named("https://bolt.pipedrive.com") != own != named("https://acme.pipedrive.com", "other")
+
+
+def test_what_is_said_does_nothing_to_a_terminal() -> None:
+    """Control characters, half characters and what no database takes are left out of a reason."""
+    assert plain("a\x00b\x1b[2Jc\nd\ud800ñ") == "a b [2Jc d ñ"
 
 
 def test_connectors_travel(tmp_path: Path) -> None:
@@ -164,6 +186,8 @@ def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
 def test_secrets_are_printed_by_a_command() -> None:
     """A command gets the reference as its last word; one that fails is refused."""
     assert asyncio.run(variables(Secrets(command="echo KEY_OF="), "acme"))["KEY_OF"] == "acme"
+    with pytest.raises(UsageError, match="cannot be started"):
+        asyncio.run(variables(Secrets(command="no-such-program"), "acme"))
     with pytest.raises(UsageError, match="ended with code 1"):
         asyncio.run(variables(Secrets(command="false"), "acme"))
 

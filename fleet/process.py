@@ -1,0 +1,126 @@
+"""The process of a turn, as its worker has it: an order goes in, lines of JSON come out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet.ending import INTERRUPTED
+
+CRASHED = 70
+GO = b"go\n"
+LOOKS = 15.0  # seconds between two looks at whether a turn has to end
+PATIENCE = 30.0  # seconds that a turn has to end in; then it is killed
+LONGEST = 1 << 22  # bytes of a line
+REASON = 2000  # characters
+
+Said = Mapping[str, Any]
+Hear = Callable[
+    [Said], Awaitable[str]
+]  # what a turn says; what speaks against it
+
+
+def plain(text: str) -> str:
+    """A text that a database takes, and that does nothing to a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)[
+        :REASON
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A process that goes on, and the task that listens to it."""
+
+    process: asyncio.subprocess.Process
+    listening: asyncio.Task[Said]
+
+    async def ended(self, is_over: Callable[[], Awaitable[bool]]) -> Said:
+        """How it ended; it is interrupted where it has to end, or where this is cancelled."""
+        try:
+            while not (await asyncio.wait({self.listening}, timeout=LOOKS))[0]:
+                if await is_over():
+                    return await self._interrupted()
+            return _told(self.listening.result(), self.process.returncode)
+        except asyncio.CancelledError:
+            # the worker stops, or somebody has stopped the migration
+            return await asyncio.shield(
+                asyncio.create_task(self._interrupted())
+            )
+        finally:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+
+    async def _interrupted(self) -> Said:
+        """Ask for the end, and wait until calls in flight are recorded."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGINT)
+        done, _ = await asyncio.wait({self.listening}, timeout=PATIENCE)
+        if done:
+            return self.listening.result() or {"code": INTERRUPTED}
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.listening.cancel()
+        return {"code": INTERRUPTED}
+
+
+def _told(found: Said, status: int | None) -> Said:
+    if found:
+        return found
+    how = f"code {status}"
+    if status is not None and status < 0:
+        how = f"signal {-status}"
+    return {
+        "code": CRASHED,
+        "reason": f"its process ended with {how}, and said nothing",
+    }
+
+
+async def started(
+    order: Said, place: Path, env: Mapping[str, str], hear: Hear
+) -> Turn:
+    """A turn in a process of its own; it ends when this one does, however that is."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"{__package__}.turn"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=place,
+        env=dict(env),
+        start_new_session=True,  # a signal to the worker alone is passed on by it
+        limit=LONGEST,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(order).encode() + b"\n")
+    return Turn(process, asyncio.create_task(_listen(process, hear)))
+
+
+async def _listen(process: asyncio.subprocess.Process, hear: Hear) -> Said:
+    """Pass on what a turn says of itself; how it ended, {} where it did not say."""
+    assert process.stdout is not None
+    assert process.stdin is not None
+    ended: Said = {}
+    async for line in process.stdout:
+        said = _read(line)
+        ended = said.get("ended", ended)
+        against = await hear(said)
+        if "accounts" in said:
+            with suppress(ConnectionError):
+                process.stdin.write(b"no\n" if against else GO)
+    await process.wait()
+    return ended
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """A line as an object; {} where it is none."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

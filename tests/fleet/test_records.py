@@ -1,0 +1,132 @@
+"""What is entered about turns holds whatever a worker does that was taken for dead, and whatever it leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from engine.errors import UsageError
+from fleet import queue, records
+from fleet.ending import Ended, Goal, Next
+from fleet.records import Member
+from tests import postgres
+from tests.e2e.driving import SPEC
+
+DONE = Ended(0)
+IDLE = Next("idle")
+
+
+@pytest.fixture
+def engine() -> Iterator[sa.Engine]:
+    """A fleet's database with two migrations that rest."""
+    bundle = records.Bundle("d" * 64, SPEC, b"")
+    with postgres.database() as url:
+        made = records.connect(url)
+        records.make_tables(made)
+        queue.make_queue(made)
+        for name in ("one", "two"):
+            records.register(made, name, bundle, version=queue.VERSION, secrets=name, approved="")
+        yield made
+        made.dispose()
+
+
+def begin(engine: sa.Engine, name: str) -> tuple[Member, int]:
+    """A migration that a worker has begun, its job taken from the queue by worker 1."""
+    with queue.opened(engine) as app, engine.begin() as connection:
+        job = queue.put(app, connection, name, time.time(), queue.VERSION)
+        records.aim(connection, name, Goal("run"), time.time(), job)
+    asked(engine, "INSERT INTO fleet.procrastinate_workers(last_heartbeat) VALUES (now() - interval '1 hour') ON CONFLICT DO NOTHING")
+    asked(engine, f"UPDATE fleet.procrastinate_jobs SET status = 'doing', worker_id = 1 WHERE id = {job}")
+    of = records.member(engine, name)
+    return of, records.begin_turn(engine, of, "run", "a:1", time.time())
+
+
+def asked(engine: sa.Engine, statement: str) -> list[sa.Row[tuple[object, ...]]]:
+    """Ask the database."""
+    with engine.begin() as connection:
+        found = connection.execute(sa.text(statement))
+        return list(found) if found.returns_rows else []
+
+
+def rescued(engine: sa.Engine, of: Member) -> int:
+    """The number of the job that goes on for one whose worker is gone; 0 where none is needed."""
+    with queue.opened(engine) as app, engine.begin() as connection:
+        if not records.lost_job(connection, of.name, of.job, 1, time.time()):
+            return 0
+        job = queue.put(app, connection, of.name, time.time(), of.version)
+        records.replaced_job(connection, of.name, job)
+        return job
+
+
+def test_a_turn_that_was_taken_for_dead_ends_nothing(engine: sa.Engine) -> None:
+    """A late end changes neither the state nor the accounts of the turn that has taken over."""
+    of, first = begin(engine, "one")
+    assert records.occupy(engine, first, "one", ["account"]) == ""
+    assert rescued(engine, of) != of.job
+    again = records.member(engine, "one")
+    second = records.begin_turn(engine, again, "run", "b:2", time.time())
+    assert records.occupy(engine, second, "one", ["account"]) == ""
+
+    assert records.end_turn(engine, first, of, DONE, IDLE, time.time(), {}) is None
+    assert records.occupy(engine, first, "one", ["account"]) == "one"
+    assert records.member(engine, "one").state == "running"
+    other, third = begin(engine, "two")
+    assert records.occupy(engine, third, other.name, ["account"]) == "one"
+    assert records.end_turn(engine, second, again, DONE, IDLE, time.time(), {}) == IDLE
+    assert records.occupy(engine, third, other.name, ["account"]) == ""
+
+
+def test_a_job_is_lost_once(engine: sa.Engine) -> None:
+    """Two workers that look for jobs of dead ones queue each once; one that a worker has again is left."""
+    of, _ = begin(engine, "one")
+    job = rescued(engine, of)
+    assert job and rescued(engine, of) == 0
+    assert [row[0] for row in asked(engine, "SELECT id FROM procrastinate_jobs")] == [job]
+
+
+def test_a_stop_holds_whatever_the_worker_does(engine: sa.Engine) -> None:
+    """A turn does not begin after a stop, its end is not followed by another, and its accounts are free where its worker is gone."""
+    of, turn = begin(engine, "one")
+    records.occupy(engine, turn, "one", ["account"])
+    with queue.opened(engine) as app, engine.begin() as connection:
+        records.halt(connection, "one")
+        queue.take_out(app, connection, of.job)
+    assert records.begin_turn(engine, of, "run", "b:2", time.time()) == 0
+    assert records.is_going(engine, "one")
+    assert rescued(engine, of) == 0
+    assert not records.is_going(engine, "one")
+    assert asked(engine, "SELECT * FROM occupied") == [] and asked(engine, "SELECT * FROM procrastinate_jobs") == []
+
+
+def test_an_end_after_a_stop_is_entered_without_what_follows(engine: sa.Engine) -> None:
+    """The turn that was under way ends, and the migration stays stopped."""
+    of, turn = begin(engine, "one")
+    with engine.begin() as connection:
+        records.halt(connection, "one")
+    follows = records.end_turn(engine, turn, of, Ended(130), Next("queued", 5.0), time.time(), {})
+    assert follows == Next("stopped") and records.member(engine, "one").state == "stopped"
+
+
+def test_a_migration_without_its_job_gets_another(engine: sa.Engine) -> None:
+    """What has something to do and no job is queued anew, and a job that nobody wants is taken out, though its worker lives."""
+    of, turn = begin(engine, "one")
+    records.end_turn(engine, turn, of, DONE, IDLE, time.time(), {})
+    begin(engine, "two")
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'failed' WHERE lock = 'two'")
+    asked(engine, "UPDATE turns SET ended = 1")
+    assert queue._swept(engine) == ["two"]
+    assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs") == [("two", "todo")]
+    assert queue._swept(engine) == []
+
+
+def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
+    """Files of another version of etl are not registered under a migration that the old one has in its queue."""
+    begin(engine, "one")
+    bundle = records.Bundle("d" * 64, SPEC, b"")
+    with pytest.raises(UsageError, match="stop it before"):
+        records.register(engine, "one", bundle, version="9.9", secrets="one", approved="")
+    assert not records.register(engine, "two", bundle, version="9.9", secrets="two", approved="")
+
