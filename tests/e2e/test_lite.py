@@ -37,7 +37,7 @@ def test_a_lite_account_goes_through(tmp_path: Path) -> None:
         spec.write_text(spec.read_text().replace(OWN, f"  room: 29\n{OWN}"))
         done = etl_here("run", SPEC, *words, "--json", at=at, env=env).data()
         assert done["verdict"]["missing"] == 0 and done["provisioned"]["fields_made"] == 29
-        assert any("of which 29 fit" in notice for notice in done["notices"])
+        assert any("of which 29 are made, as `room` says" in notice for notice in done["notices"])
         beyond = [row for row in done["records"] if row["object"].endswith("_beyond_plan")]
         assert beyond and all(row["state"] == "arrived" for row in beyond)
         assert etl_here("run", SPEC, *words, "--json", at=at, env=env).data()["verdict"]["created"] == 0

@@ -28,6 +28,7 @@ from engine.mapping.evaluate import (
     evaluate,
 )
 from engine.values import as_file, as_link, canonical, dig, id_in, segments
+from workbench.cases import CASES
 
 ROWS = "$rows."
 
@@ -80,9 +81,6 @@ class CaseRun:
     failed: tuple[str, ...]
     failures: tuple[Failure, ...]
     seen: Seen
-
-
-CASES = ".test.yaml"  # how the name of a file of cases ends
 
 
 def cases_path(spec: FilePath) -> FilePath:

@@ -13,7 +13,7 @@ import click
 from engine.cli.options import Settings, machine
 from engine.errors import DONE, Diagnostic, Place, UsageError, in_order
 from engine.report.words import counted
-from workbench.cases.run import CASES
+from workbench.cases import CASES
 from workbench.commands.options import from_environment, several_specs, stored
 from workbench.excerpt import excerpts, places
 from workbench.problems import is_refused, problems_of
