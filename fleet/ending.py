@@ -97,7 +97,7 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     if ended.code == PAUSED:
         return _turn(goal, max(ended.until, now), "paused", 0, ended.reason)
     at = now + BUSY if ended.code == OCCUPIED else now
-    return _turn(goal, at, "queued", failures)
+    return _turn(goal, at, "queued", failures, ended.reason)
 
 
 def over(goal: Goal) -> Next:

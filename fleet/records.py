@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError, UsageError
 from fleet.bundle import Bundle
-from fleet.ending import Ended, Goal, Next, State
+from fleet.ending import OCCUPIED, Ended, Goal, Next, State
 
 SCHEMA = "fleet"
 RESTING = ("idle", "waiting", "stopped")
@@ -323,18 +323,18 @@ def begin_turn(
 
 
 def occupy(
-    engine: sa.Engine, turn: int, name: str, accounts: Sequence[str]
+    engine: sa.Engine, turn: int, name: str, accounts: Sequence[str], now: float
 ) -> str:
-    """Enter the accounts of a turn: "", or which migration is at work on one of them.
+    """Enter the accounts of a turn, which begins with that: "", or which migration is at work on
+    one of them.
 
     The turn itself, where it was taken for dead meanwhile.
     """
     rows = [{"account": account, "name": name} for account in accounts]
+    going = (turns.c.id == turn, turns.c.ended == 0)
     with engine.begin() as connection:
-        going = sa.select(turns.c.id).where(
-            turns.c.id == turn, turns.c.ended == 0
-        )
-        if connection.execute(going.with_for_update()).first() is None:
+        begins = turns.update().where(*going).values(began=now)
+        if not connection.execute(begins).rowcount:
             return name
         _leave(connection, name)
         taken = insert(occupied).values(rows).on_conflict_do_nothing()
@@ -462,6 +462,10 @@ def end_turn(  # noqa: PLR0913
         ).rowcount
         if not closed or current is None:
             return None
+        if (
+            ended.code == OCCUPIED
+        ):  # it was none: only its reason is of interest
+            connection.execute(turns.delete().where(turns.c.id == turn))
         if _is_wanted(current, of.job):
             _enter(connection, of.name, after, {})
         else:

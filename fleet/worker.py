@@ -217,15 +217,19 @@ async def _carried_out(
     store = records.store_of(worker.engine, of.name)
     order = {"spec": str(spec), "store": store, "stage": goal.stage}
 
+    others: list[str] = []
+
     async def hear(said: Mapping[str, Any]) -> str:
-        return await asyncio.to_thread(_heard, worker, of.name, begun, said)
+        other = await asyncio.to_thread(_heard, worker, of.name, begun, said)
+        if other:
+            others.append(f"{other} is at work on the account")
+        return other
 
     process = await started(order, place, env, hear)
     found = await process.ended(partial(_is_over, worker, goal, time.time()))
     # the files of a bundle are at another place on every machine: people know them by their names
-    reason = str(found.get("reason", "")).replace(
-        f"{spec.parent.parent}{os.sep}", ""
-    )
+    reason = str(found.get("reason", "".join(others)))
+    reason = reason.replace(f"{spec.parent.parent}{os.sep}", "")
     await _keep(worker, of.name, place, found.get("files", {}))
     ended = Ended(
         int(found["code"]), plain(reason), float(found.get("until", 0.0))
@@ -241,9 +245,10 @@ def _heard(
         records.progress(worker.engine, begun, said["now"])
     if "accounts" not in said:
         return ""
-    other = records.occupy(worker.engine, begun, name, said["accounts"])
-    waits = f"waits, for {other} is at work on the account"
-    worker.tell(f"{name} {waits if other else 'begins'}")
+    accounts = said["accounts"]
+    other = records.occupy(worker.engine, begun, name, accounts, time.time())
+    if not other:
+        worker.tell(f"{name} begins")
     return other
 
 

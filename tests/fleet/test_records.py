@@ -64,19 +64,19 @@ def rescued(engine: sa.Engine, of: Member) -> int:
 def test_a_turn_that_was_taken_for_dead_ends_nothing(engine: sa.Engine) -> None:
     """A late end changes neither the state nor the accounts of the turn that has taken over."""
     of, first = begin(engine, "one")
-    assert records.occupy(engine, first, "one", ["account"]) == ""
+    assert records.occupy(engine, first, "one", ["account"], time.time()) == ""
     assert rescued(engine, of) != of.job
     again = records.member(engine, "one")
     second = records.begin_turn(engine, again, "run", "b:2", time.time())
-    assert records.occupy(engine, second, "one", ["account"]) == ""
+    assert records.occupy(engine, second, "one", ["account"], time.time()) == ""
 
     assert records.end_turn(engine, first, of, DONE, IDLE, time.time(), {}) is None
-    assert records.occupy(engine, first, "one", ["account"]) == "one"
+    assert records.occupy(engine, first, "one", ["account"], time.time()) == "one"
     assert records.member(engine, "one").state == "running"
     other, third = begin(engine, "two")
-    assert records.occupy(engine, third, other.name, ["account"]) == "one"
+    assert records.occupy(engine, third, other.name, ["account"], time.time()) == "one"
     assert records.end_turn(engine, second, again, DONE, IDLE, time.time(), {}) == IDLE
-    assert records.occupy(engine, third, other.name, ["account"]) == ""
+    assert records.occupy(engine, third, other.name, ["account"], time.time()) == ""
 
 
 def test_a_job_is_lost_once(engine: sa.Engine) -> None:
@@ -90,7 +90,7 @@ def test_a_job_is_lost_once(engine: sa.Engine) -> None:
 def test_a_stop_holds_whatever_the_worker_does(engine: sa.Engine) -> None:
     """A turn does not begin after a stop, its end is not followed by another, and its accounts are free where its worker is gone."""
     of, turn = begin(engine, "one")
-    records.occupy(engine, turn, "one", ["account"])
+    records.occupy(engine, turn, "one", ["account"], time.time())
     with queue.opened(engine) as app, engine.begin() as connection:
         records.halt(connection, "one")
         queue.take_out(app, connection, of.job)
