@@ -35,7 +35,6 @@ from workbench.staged import staged
 from workbench.writing import settings_changed
 
 STAGES = ("plan", "sample", "run", "delta", "verify", "rollback")
-AT_WORK = ("running", "queued", "paused", "retrying")
 WATCHED = 2.0  # seconds between two looks of `status --watch`
 
 
@@ -169,10 +168,16 @@ def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     )
 
 
+def _registered(engine: sa.Engine, names: Sequence[str]) -> list[Member]:
+    """The migrations of these names; raises UsageError where one is not registered."""
+    records.check(engine)
+    return [records.member(engine, name) for name in names]
+
+
 def _at_rest(found: Sequence[Member]) -> None:
     """Raise UsageError where one of these has something to do."""
     for of in found:
-        if of.state in AT_WORK:
+        if of.state not in records.RESTING:
             raise UsageError(
                 f"{of.name} is {of.state} – stop it first: etl fleet stop {of.name}"
             )
@@ -221,10 +226,10 @@ def start(  # noqa: PLR0913
     first = opening(window, moment_of(at) or time.time())
     if goal.until and first > goal.until:
         raise UsageError("--until is over before the first turn could begin")
-    records.check(engine)
-    found = [records.member(engine, name) for name in names]
+    found = _registered(engine, names)
     _at_rest(found)
-    with queue.opened(engine) as app, engine.begin() as connection:
+    app = queue.app_for(engine)
+    with engine.begin() as connection:
         for of in found:
             job = queue.put(app, connection, of.name, first, of.version)
             records.aim(connection, of.name, goal, first, job)
@@ -239,9 +244,9 @@ def start(  # noqa: PLR0913
 @db
 def stop(names: Sequence[str], engine: sa.Engine) -> None:
     """Stop migrations after their calls in flight; what was done is saved."""
-    records.check(engine)
-    found = [records.member(engine, name) for name in names]
-    with queue.opened(engine) as app, engine.begin() as connection:
+    found = _registered(engine, names)
+    app = queue.app_for(engine)
+    with engine.begin() as connection:
         for of in found:
             records.halt(connection, of.name)
             queue.take_out(app, connection, of.job)
@@ -254,8 +259,7 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
 @db
 def remove(names: Sequence[str], engine: sa.Engine) -> None:
     """Forget migrations that are not at work; their stores stay in the database."""
-    records.check(engine)
-    found = [records.member(engine, name) for name in names]
+    found = _registered(engine, names)
     _at_rest(found)
     for of in found:
         if records.is_going(engine, of.name):

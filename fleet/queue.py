@@ -173,7 +173,8 @@ async def rescue(
 def _rescued(engine: sa.Engine, job: Job) -> bool:
     name, now = str(job.task_kwargs["name"]), time.time()
     assert job.id is not None
-    with opened(engine) as app, engine.begin() as connection:
+    app = app_for(engine)  # never opened: it writes over our connection
+    with engine.begin() as connection:
         again = records.lost_job(connection, name, job.id, job.worker_id, now)
         if again:
             version = job.queue.removeprefix(queue_of(""))
@@ -186,7 +187,8 @@ def _rescued(engine: sa.Engine, job: Job) -> bool:
 def _swept(engine: sa.Engine) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
-    with opened(engine) as app, engine.begin() as connection:
+    app = app_for(engine)  # never opened: it writes over our connection
+    with engine.begin() as connection:
         records.sweep(connection)
         found = records.orphans(connection)
         for of in found:

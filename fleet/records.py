@@ -462,9 +462,8 @@ def end_turn(  # noqa: PLR0913
         ).rowcount
         if not closed or current is None:
             return None
-        if (
-            ended.code == OCCUPIED
-        ):  # it was none: only its reason is of interest
+        # it was none: only its reason is of interest
+        if ended.code == OCCUPIED:
             connection.execute(turns.delete().where(turns.c.id == turn))
         if _is_wanted(current, of.job):
             _enter(connection, of.name, after, {})
