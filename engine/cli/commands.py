@@ -5,6 +5,7 @@ called.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -24,6 +25,8 @@ class Later(click.Command):
     def command(self) -> click.Command:
         """The command itself. Its modules stay: nobody looks for garbage in them."""
         gc.disable()
+        # httpx imports a command line of its own where rich is installed; nobody calls it here
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         try:
             module = import_module(self.module)
             gc.freeze()

@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -228,7 +228,7 @@ class Door(httpx.BaseTransport):
     timeout: float  # ... and for a sign of life on one
     keep_for: float  # seconds that an idle connection is good for
     room: int  # idle connections kept
-    trusted: ssl.SSLContext
+    trusted: Callable[[], ssl.SSLContext]
     _idle: deque[_Wire] = field(default_factory=deque)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -300,7 +300,7 @@ class Door(httpx.BaseTransport):
 
     def _secured(self, made: socket.socket, host: str) -> socket.socket:
         try:
-            return self.trusted.wrap_socket(made, server_hostname=host)
+            return self.trusted().wrap_socket(made, server_hostname=host)
         except BaseException:
             made.close()
             raise

@@ -102,8 +102,8 @@ for _name in ("httpx", "httpcore"):
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """The certificates that servers are held against, read once: that takes as long as many a
-    call.
+    """The certificates that servers are held against, read once and when the first server needs
+    them: that takes as long as many a call.
     """
     return httpx.create_ssl_context(trust_env=False)
 
@@ -146,7 +146,7 @@ class Calls:
             connection.timeout,
             KEEP,
             connection.concurrency,
-            _trusted(),
+            _trusted,
         )
         self.http = httpx.Client(
             transport=self.door, follow_redirects=False, trust_env=False

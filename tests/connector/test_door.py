@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -84,7 +85,7 @@ def _request(wire: socket.socket) -> bytes:
 
 @pytest.fixture
 def door() -> Iterator[Door]:
-    made = Door(2.0, 0.5, 3.0, 2, ssl.create_default_context())
+    made = Door(2.0, 0.5, 3.0, 2, ssl.create_default_context)
     yield made
     made.close()
 
@@ -155,7 +156,7 @@ def test_a_connection_that_was_closed_meanwhile_takes_no_request(door: Door) -> 
 
 def test_a_connection_idle_for_long_takes_no_request() -> None:
     """Servers close theirs; the door is quicker."""
-    door = Door(2.0, 0.5, 0.0, 2, ssl.create_default_context())
+    door = Door(2.0, 0.5, 0.0, 2, ssl.create_default_context)
     with server(OK, OK) as it:
         ask(door, it.port)
         ask(door, it.port)
@@ -283,8 +284,8 @@ def secured(certificate: Path) -> ssl.SSLContext:
 
 def test_a_certificate_is_checked(certificate: Path) -> None:
     """One that is trusted, for the host that was asked, is taken; a stranger's, or another host's, is not, and nothing was sent."""
-    trusting = Door(2.0, 0.5, 3.0, 2, ssl.create_default_context(cafile=str(certificate)))
-    strict = Door(2.0, 0.5, 3.0, 2, ssl.create_default_context())
+    trusting = Door(2.0, 0.5, 3.0, 2, partial(ssl.create_default_context, cafile=str(certificate)))
+    strict = Door(2.0, 0.5, 3.0, 2, ssl.create_default_context)
     with server(OK, OK, tls=secured(certificate)) as it:
         for _ in range(2):
             assert ask(trusting, it.port, scheme="https", host="localhost").content == b"ok"

@@ -23,7 +23,7 @@ FIRST, SECOND = b"the first half, " * 100, b"and the second" * 100
 
 def fetched(folder: Path, answer: bytes) -> bytes:
     """The file that comes of an answer."""
-    door = Door(2.0, 1.0, 3.0, 2, ssl.create_default_context())
+    door = Door(2.0, 1.0, 3.0, 2, ssl.create_default_context)
     with server(answer, end_after=(0,)) as host, httpx.Client(transport=door, trust_env=False) as http:
         base = f"http://127.0.0.1:{host.port}"
         connection: Any = SimpleNamespace(
