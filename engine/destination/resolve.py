@@ -51,7 +51,7 @@ def resolve(
     missing = list(found.missing)
 
     for target, value in draft.items():
-        kept, is_scalar = value, not isinstance(value, dict | list)
+        kept, is_scalar = value, not isinstance(value, (dict, list))
         if not is_scalar:
             kept = _without(value, frozenset(_lost(value, ids)))
         if is_empty(kept):
@@ -80,7 +80,7 @@ def unlinked(
     missing = []
     verdicts = {"fail": "", "skip": ""}
     for target, value in draft.items():
-        if not isinstance(value, dict | list):
+        if not isinstance(value, (dict, list)):
             continue
         for name, key in _lost(value, ids):
             why = f"{name} {key} is not in the destination"
@@ -134,7 +134,7 @@ def _names(item: Any, lost: frozenset[Symbol]) -> bool:
 
 def _with_ids(value: Any, ids: Ids) -> Any:
     """The value with ids for links; a whole number travels as a number."""
-    if not isinstance(value, dict | list):
+    if not isinstance(value, (dict, list)):
         return value
     found = as_link(value)
     if found:

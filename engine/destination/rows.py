@@ -314,10 +314,10 @@ class RowCodec:
     def _held(self, row: Row) -> dict[str, Any]:
         held = {
             name: value
-            if self._is_bare(name)
+            if self._bare.get(name) or self._is_bare(name)
             else self._plain(value, self.kind(name))
             for name, value in row.items()
-            if self._is_theirs(name) and not is_empty(value)
+            if not is_empty(value) and self._is_theirs(name)
         }
         if self.resource.custom:
             values = self.custom_values(row)

@@ -17,13 +17,13 @@ from msgspec import structs
 
 from engine.connector.model import Connector
 from engine.errors import RequestRejected, UnsafePlan
-from engine.extract.records import as_record, entries
+from engine.extract.records import entries
 from engine.language.dependencies import needed, paths_read
 from engine.language.model import ObjectMapping, Spec
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Record, all_cursors, save_page, stream
-from engine.values import batches, segments
+from engine.values import batches, segments, well_formed
 
 # records whose details are saved together: as many are read twice after a kill
 AT_ONCE = 20
@@ -115,7 +115,7 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
             for group in batches(_waiting(run, name, fields, only), AT_ONCE):
                 rows = list(pool.map(partial(_read, run, fields), group))
                 read = [
-                    _joined(run, record, row, fields)
+                    _joined(record, row, fields)
                     for record, row in zip(group, rows, strict=True)
                     if row is not None
                 ]
@@ -147,11 +147,11 @@ def _read(
 
 
 def _joined(
-    run: Run, record: Record, row: Mapping[str, Any], fields: tuple[str, ...]
+    record: Record, row: Mapping[str, Any], fields: tuple[str, ...]
 ) -> Record:
     details = {name: row.get(name) for name in fields}
-    whole = as_record(run, record.collection, {**row, **record.body, **details})
-    return structs.replace(whole, key=record.key, digest=record.digest)
+    whole = well_formed({**row, **record.body, **details})
+    return structs.replace(record, body=whole)
 
 
 def _report(

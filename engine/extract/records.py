@@ -64,35 +64,18 @@ def cursors_of(run: Run) -> dict[str, Cursor]:
         return all_cursors(connection)
 
 
-def as_record(run: Run, collection: str, row: Mapping[str, Any]) -> Record:
-    """A row with its key; a composite key ("a+b") joins its parts."""
-    key = row_key(run.migration.source.resources[collection], row)
-    whole = well_formed(dict(row))
-    return Record(collection, key, whole, 0, digest(whole))
-
-
-def row_key(resource: Resource, row: Mapping[str, Any]) -> str:
-    """The key of a row; raises UnsafePlan where a field of its id holds no plain value."""
-    if not has_key(resource, row):
-        raise UnsafePlan(
-            f"a row of {resource.name} has no {resource.id}: it cannot be distinguished –"
-            " check `id` in the connector"
-        )
-    values = [word(row[name]) for name in resource.id_fields]
-    return key_of(resource.name, join_id(values))
-
-
-def has_key(resource: Resource, row: Mapping[str, Any]) -> bool:
-    """Whether each field of a row's id holds a plain value, and all of them are no longer than a
-    key may be.
+def usable_id(resource: Resource, row: Mapping[str, Any]) -> str:
+    """The id of a row; "" where a field of it holds no plain value, or it is longer than a key may
+    be.
     """
     values = [row.get(name) for name in resource.id_fields]
     if any(
-        isinstance(value, dict | list | bool) or is_empty(value)
+        isinstance(value, (dict, list, bool)) or is_empty(value)
         for value in values
     ):
-        return False
-    return fits_index(join_id([word(value) for value in values]))
+        return ""
+    found = join_id(list(map(word, values)))
+    return found if fits_index(found) else ""
 
 
 class Keyed(msgspec.Struct, frozen=True):
@@ -116,14 +99,25 @@ def keyed(
     names the wrong field.
     """
     resource = run.migration.source.resources[collection]
-    usable = [row for row in rows if has_key(resource, row)]
-    if rows and not usable and not known:
+    found = [usable_id(resource, row) for row in rows]
+    if rows and not any(found) and not known:
         raise UnsafePlan(
             f"rows of {collection} have no {resource.id} that tells them apart – check `id`"
             " in the connector"
         )
-    records = [as_record(run, collection, row) for row in usable]
-    return Keyed(records, len(rows) - len(usable))
+    records = [
+        _record(collection, row_id, row)
+        for row_id, row in zip(found, rows, strict=True)
+        if row_id
+    ]
+    return Keyed(records, found.count(""))
+
+
+def _record(collection: str, row_id: str, row: Mapping[str, Any]) -> Record:
+    whole = well_formed(dict(row))
+    return Record(
+        collection, key_of(collection, row_id), whole, 0, digest(whole)
+    )
 
 
 def tallied(

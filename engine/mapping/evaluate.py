@@ -479,7 +479,9 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
             item.expr, model.Path
         ):  # nothing can become of it but itself
             value = context.value(item.expr)
-            if not is_empty(value):
+            if is_empty(value):
+                value = None
+            else:
                 body[target] = value
             if traced:
                 traces.append(_as_it_is(item, item.expr.text, value))
@@ -519,7 +521,7 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
 
 
 def _as_it_is(item: model.Field, path: str, value: Any) -> Provenance:
-    if is_empty(value):
+    if value is None:
         return Provenance(item.target, "empty", (), (), None)
     return Provenance(item.target, "equal", ((path, value),), (), value)
 

@@ -19,7 +19,8 @@ import pytest
 from rich.console import Console
 
 import engine
-from engine.cli import progress
+from engine.cli import bars as drawing
+from engine.cli import waits as waiting
 from engine.session import Event
 from tests.platforms.conftest import Serve
 from tests.platforms.project import (
@@ -46,12 +47,12 @@ def paced(serve: Serve, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def bars() -> progress.Bars:
+def bars() -> drawing.Bars:
     """Bars that nobody sees."""
-    return progress.Bars(Console(file=io.StringIO(), width=80, height=24, force_terminal=True))
+    return drawing.Bars(Console(file=io.StringIO(), width=80, height=24, force_terminal=True))
 
 
-def drawn(bars: progress.Bars) -> list[str]:
+def drawn(bars: drawing.Bars) -> list[str]:
     """The lines that would be on the screen now."""
     out = io.StringIO()
     Console(file=out, width=80).print(bars.get_renderable())
@@ -84,7 +85,7 @@ def on_a_terminal(trial: Project, *words: str, answer: str = "") -> tuple[int, b
 # -- on a terminal
 
 
-def test_what_is_finished_takes_one_line(bars: progress.Bars) -> None:
+def test_what_is_finished_takes_one_line(bars: drawing.Bars) -> None:
     """However many objects there are, the bar that is at work is seen."""
     for number in range(23):
         for done in (0, 5, 10):
@@ -96,7 +97,7 @@ def test_what_is_finished_takes_one_line(bars: progress.Bars) -> None:
     assert second.startswith("writing the second") and "3/12" in second
 
 
-def test_a_stage_that_ends_takes_its_bars_with_it(bars: progress.Bars) -> None:
+def test_a_stage_that_ends_takes_its_bars_with_it(bars: drawing.Bars) -> None:
     """A bar without a total would stand there for ever; one that goes on is there again."""
     bars.show("planning people", 500, None)
     bars.hear(Event("stage ends", 1, text="plan"))
@@ -105,10 +106,10 @@ def test_a_stage_that_ends_takes_its_bars_with_it(bars: progress.Bars) -> None:
     assert "700/?" in drawn(bars)[1]
 
 
-def test_a_wait_is_shown_until_it_is_over(bars: progress.Bars, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_is_shown_until_it_is_over(bars: drawing.Bars, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the seconds that are left of it; a limit's name moves no cursor."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(drawing.time, "monotonic", lambda: now[0])
     bars.hear(waits("minute\x1b[2J", 48.0))
     assert drawn(bars) == ['waiting 48 s for The CRM, whose limit "minute\\u001b[2J" is reached']
     now[0] += 20.5
@@ -117,7 +118,7 @@ def test_a_wait_is_shown_until_it_is_over(bars: progress.Bars, monkeypatch: pyte
     assert drawn(bars) == []
 
 
-def test_many_threads_may_tell_at_once(bars: progress.Bars) -> None:
+def test_many_threads_may_tell_at_once(bars: drawing.Bars) -> None:
     """None of them waits for another for ever, nor for the thread that draws."""
     def tell(who: int) -> None:
         for number in range(20):
@@ -178,7 +179,7 @@ def test_a_long_wait_is_a_line_on_stderr(
     paced: Project, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Output on stdout holds nothing of it."""
-    monkeypatch.setattr(progress, "LONG", 1.0)
+    monkeypatch.setattr(waiting, "LONG", 1.0)
     done = paced.etl("run", "--sample", *words, code=0)
     assert 'waiting 2 s for destination, whose limit "burst" is reached\n' in done.err
     assert "waiting" not in done.out
@@ -189,7 +190,7 @@ def test_a_long_wait_is_a_line_on_stderr(
 def test_a_short_wait_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is anything else that happens."""
     for event in (waits("burst", 2.0), Event("stage begins", 1, text="load"), waits("minute", 48.0)):
-        progress.tell_wait(event)
+        waiting.tell_wait(event)
     assert capsys.readouterr().err == (
         'waiting 48 s for The CRM, whose limit "minute" is reached\n'
     )

@@ -7,7 +7,7 @@ import pytest
 from engine.extract.records import (
     LAG,
     OVERLAP,
-    as_record,
+    keyed,
     reaches,
     stamp,
     watermark,
@@ -55,5 +55,5 @@ def test_a_window_begins_by_the_platforms_clock(date: float | None, newest: floa
 
 def test_an_id_is_told_from_the_parts_of_a_record(desk: Desk) -> None:
     """The mark between a record and its parts is quoted in a row's id, and the id comes back as it was."""
-    record = as_record(desk.run(), "clients", {"id": "12#3"})
+    [record] = keyed(desk.run(), "clients", [{"id": "12#3"}], 0).records
     assert "#" not in record.key and id_in(record.key) == "12#3"

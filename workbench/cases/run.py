@@ -16,7 +16,7 @@ from engine.config.validation import check_shape
 from engine.connector.references import named
 from engine.connector.typed import reader_of
 from engine.errors import Code, Diagnostic, Place, SpecError
-from engine.extract.records import has_key, row_key
+from engine.extract.records import usable_id
 from engine.language.compile import Migration, load_migration, shown
 from engine.language.model import ObjectMapping, ValueMap
 from engine.mapping.draft import judged, kinds_of
@@ -27,7 +27,15 @@ from engine.mapping.evaluate import (
     Source,
     evaluate,
 )
-from engine.values import as_file, as_link, canonical, dig, id_in, segments
+from engine.values import (
+    as_file,
+    as_link,
+    canonical,
+    dig,
+    id_in,
+    key_of,
+    segments,
+)
 from workbench.cases import CASES
 
 ROWS = "$rows."
@@ -168,7 +176,7 @@ def _problems(document: Document, migration: Migration) -> Iterator[Diagnostic]:
             )
             for at, row in enumerate(rows):
                 resource = migration.source.resources.get(name)
-                if resource and not has_key(resource, row):
+                if resource and not usable_id(resource, row):
                     yield document.problem(
                         (*keys, "records", name, at),
                         "missing-key",
@@ -232,11 +240,12 @@ def _unknown(
 
 def _case(document: Document, position: int, migration: Migration) -> Case:
     shared, own = document.data, document.data["cases"][position]
+    resources = migration.source.resources
     records: dict[str, Mapping[str, Any]] = {}
     for holder in (shared, own):
         for name, rows in holder.get("records", {}).items():
             records |= {
-                row_key(migration.source.resources[name], row): row
+                key_of(name, usable_id(resources[name], row)): row
                 for row in rows
             }
     links = {**shared.get("links", {}), **own.get("links", {})}
