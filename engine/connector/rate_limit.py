@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 import sqlalchemy as sa
 
+from engine.connector.arrivals import MOST, Arrivals
 from engine.connector.model import Limit
 from engine.errors import QuotaExhausted, StoreError, UsageError
 from engine.store.quota import Slots, block, blocks, book, booked, forget_before
@@ -25,8 +26,6 @@ from engine.store.tables import Store, hold
 
 # a rolling window is counted in quarter percents, and at most one of them is given away
 SLOTS = 400
-# share of a rolling window added for calls that arrive closer together than they left
-MARGIN = 0.032
 SKEW = 120.0  # seconds by which a platform's day may start before or after ours ...
 SKEW_SHARE = 0.01  # ... and for shorter windows the share of one
 # seconds; a longer wait is a pause: the run ends and says when to go on
@@ -52,12 +51,13 @@ class Clock(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """A call that may go out: when it was booked, and what its limits had spent then, itself
-    included.
+    """A call that may go out: when it was booked, what its limits had spent then, itself
+    included, and in which slots it stands.
     """
 
     at: float
     spent: Mapping[str, float]
+    slots: Mapping[str, int]
 
 
 class _Wait(msgspec.Struct, frozen=True):
@@ -97,7 +97,8 @@ class _Lease(msgspec.Struct):
             self.left[name] -= amount
             self.spent[name] += amount
         self.made += 1
-        return Reservation(now, {name: self.spent[name] for name in amounts})
+        spent = {name: self.spent[name] for name in amounts}
+        return Reservation(now, spent, self.slots)
 
 
 class FairLock:
@@ -177,6 +178,7 @@ class RateLimiter(msgspec.Struct):
         default_factory=dict
     )
     _lease: _Lease | None = None
+    _arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     _timer: threading.Timer | None = None
 
     def acquire(self, cost: float, extra: tuple[str, ...] = ()) -> Reservation:
@@ -223,13 +225,15 @@ class RateLimiter(msgspec.Struct):
             return None
         booking = self._lease.take(active, cost, self.clock.now())
         if booking:
-            self._count(booking.at, cost)
+            self._count(booking, cost)
         return booking
 
-    def _count(self, now: float, cost: float) -> None:
+    def _count(self, booking: Reservation, cost: float) -> None:
         self.calls += 1
         self.cost += cost
-        calls, spent = self.over_time.get(tick := int(now) // 5 * 5, (0, 0.0))
+        self._arrivals.sent(booking.slots)
+        tick = int(booking.at) // 5 * 5
+        calls, spent = self.over_time.get(tick, (0, 0.0))
         self.over_time[tick] = calls + 1, spent + cost
 
     def _try(
@@ -247,10 +251,11 @@ class RateLimiter(msgspec.Struct):
             if isinstance(found, _Wait):
                 return found
             self._lease = found
-            self._count(found.at, cost)
+            booking = Reservation(found.at, dict(found.spent), found.slots)
+            self._count(booking, cost)
             if found.calls > 1:
                 self._watch()
-            return Reservation(found.at, dict(found.spent))
+            return booking
 
     def _book(
         self,
@@ -265,8 +270,16 @@ class RateLimiter(msgspec.Struct):
         asked = _asked(blocks(connection, self.account), now)
         if asked.seconds > 0:
             return asked
+        limits = {limit.name: limit for limit in active}
         first = {limit.name: _first_slot(limit, now) for limit in active}
-        slots = booked(connection, self.account, first)
+        slots = {
+            name: [
+                item
+                for item in found
+                if self._free_at(limits[name], *item) > now
+            ]
+            for name, found in booked(connection, self.account, first).items()
+        }
         longest = _longest(
             _Wait(
                 self._wait(limit, slots[limit.name], _amount(limit, cost), now),
@@ -287,12 +300,30 @@ class RateLimiter(msgspec.Struct):
             )
             for limit in active
         ]
-        book(connection, self.account, amounts)
+        self._book_own(connection, amounts)
         if self.calls % 200 < lease.calls:
             for name, slot in first.items():
                 before = slot - 2 * SLOTS
                 forget_before(connection, self.account, name, before)
+                self._arrivals.forget(name, before)
         return lease
+
+    def _book_own(
+        self,
+        connection: sa.Connection,
+        amounts: Sequence[tuple[str, int, float]],
+    ) -> None:
+        book(connection, self.account, amounts)
+        self._arrivals.booked(amounts)
+
+    def _free_at(self, limit: Limit, slot: int, units: float) -> float:
+        """When what is booked in a slot counts no more."""
+        end = (slot + 1) * _width(limit)
+        if limit.window == "calendar":
+            return end
+        place = limit.name, slot
+        margin = self._arrivals.margin(place, units, limit.seconds)
+        return end + limit.seconds + margin
 
     def _leased(
         self,
@@ -340,9 +371,8 @@ class RateLimiter(msgspec.Struct):
         lease, self._lease = self._lease, None
         if lease is None:
             return 1
-        book(
+        self._book_own(
             connection,
-            self.account,
             [
                 (name, lease.slots[name], -left)
                 for name, left in lease.left.items()
@@ -393,9 +423,12 @@ class RateLimiter(msgspec.Struct):
         return _sum(slots[limit.name]) - ahead
 
     def observe(self, headers: Mapping[str, str], booking: Reservation) -> None:
-        """Learn from the answer to a booked call: another allowance than declared, or spending
-        that is not ours.
+        """Learn from the answer to a booked call: how long it took, another allowance than
+        declared, or spending that is not ours.
         """
+        took = self.clock.now() - booking.at
+        with self._lock:
+            self._arrivals.answered(booking.slots, took)
         for limit in self.limits:
             if not limit.headers or limit.name not in booking.spent:
                 continue
@@ -513,12 +546,12 @@ class RateLimiter(msgspec.Struct):
             return 0.0
         if limit.window == "calendar":
             return (_slot(limit, now) + 1) * limit.seconds - now
-        for slot, units in slots:
+        ends = sorted((self._free_at(limit, *item), item[1]) for item in slots)
+        for free, units in ends:
             over -= units
             if over <= 0:
-                free = (slot + 1) * _width(limit) + limit.seconds * (1 + MARGIN)
                 return min(
-                    max(0.001, free - now), limit.seconds * (1 + 2 * MARGIN)
+                    max(0.001, free - now), limit.seconds * (1 + 2 * MOST)
                 )
         return limit.seconds
 
@@ -570,9 +603,7 @@ def _first_slot(limit: Limit, now: float) -> int:
     """The oldest slot that may still count."""
     return _slot(
         limit,
-        now
-        if limit.window == "calendar"
-        else now - limit.seconds * (1 + MARGIN),
+        now if limit.window == "calendar" else now - limit.seconds * (1 + MOST),
     )
 
 

@@ -147,6 +147,42 @@ def test_a_caller_who_never_rests_gets_nearly_all_of_a_rolling_limit(
     assert windows * seconds / (time.now - began) >= 0.95
 
 
+@pytest.mark.parametrize(("swing", "least", "most"), [(0.0, 0.985, 0.997), (0.02, 0.975, 0.985), (0.5, 0.96, 0.97)])
+def test_answers_show_how_late_calls_may_have_arrived(store: Store, swing: float, least: float, most: float) -> None:
+    """Where all answers take equally long nearly all of the limit is used, and less where they swing."""
+    time, under_way, made = Time(), list[tuple[float, int, Any]](), list[float]()
+
+    def sleep(seconds: float) -> None:
+        until = time.now + seconds
+        while under_way and under_way[0][0] <= until:
+            time.now, _, answered = heappop(under_way)
+            paced.observe({}, answered)
+        time.now = until
+
+    paced = limiter(store, time, rolling(120, 2))
+    paced.clock = Clock(lambda: time.now, sleep)
+    for number in range(120 * 12):
+        booking = paced.acquire(1)
+        made.append(booking.at)
+        heappush(under_way, (booking.at + 0.15 + number % 2 * swing, number, booking))
+        if len(under_way) >= 60:
+            sleep(under_way[0][0] - time.now)
+    assert least <= 10 * 2 / (made[-1] - made[-120 * 10 - 1]) <= most
+
+
+def test_a_call_without_an_answer_may_have_arrived_late(store: Store) -> None:
+    """As long as nobody knows when it arrived it counts for longer than one that was answered at once."""
+    time = Time()
+    paced = limiter(store, time, rolling(1, 2))
+    for _ in range(60):
+        paced.observe({}, paced.acquire(1))
+    assert paced.acquire(1).at == pytest.approx(time.now, abs=0.001)  # its answer never comes
+    answered = time.naps[-1]
+    paced.acquire(1)
+    assert 2.06 <= sum(time.naps[-2:]) - answered <= 2.08
+    assert 2.005 <= answered <= 2.02
+
+
 def test_the_count_goes_on_after_a_restart(tmp_path: Path) -> None:
     """A new process on the same store knows what the old one spent, of the burst and of the day."""
     time = Time()
@@ -351,8 +387,12 @@ class Platform:
 @given(st.lists(st.tuples(st.floats(0, 0.06), st.floats(0, 1.9)), min_size=5, max_size=30), st.integers(1, 16))
 @settings(max_examples=40)
 def test_late_answers_never_starve_a_lone_caller(shared: Store, delays: list[tuple[float, float]], lanes: int) -> None:
-    """However late calls arrive and answers come, a caller alone on the account books nothing but its own calls."""
-    time, platform, calls = Time(), Platform(20, 2), 100
+    """However late calls arrive and answers come, a caller alone on the account books nothing but its own calls.
+
+    Of the calls some are quick on both ways, as on every network: they show how long the ways are.
+    """
+    time, platform, calls = Time(), Platform(20, 2), 250
+    delays = [(0.0, 0.0), *delays]
     paced = limiter(shared, time, rolling(20, 2, headers=HEADERS), account=next(ACCOUNTS))
     events: list[tuple[float, int, str, Any]] = []  # when, tie-breaker, what, of which call
 

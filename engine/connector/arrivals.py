@@ -1,0 +1,68 @@
+"""How late calls may have arrived: what their answers show of it (docs/decisions/0035).
+
+A platform counts a call when it arrives. One that was answered as quickly as any has arrived as
+early as any; of one without an answer, and of those of other processes, nobody knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+# shares of a rolling window for which a call counts longer, as it may have arrived late: at
+# most, and where its answer shows that it did not
+MOST = 0.032
+LEAST = 0.005
+ANSWERS = 50  # after so many the quickest of them shows how long the way is
+
+Place = tuple[str, int]  # limit and slot
+
+
+class _Slot(msgspec.Struct):
+    units: float = 0.0
+    unanswered: int = 0
+    slowest: float = 0.0  # seconds
+
+
+class Arrivals(msgspec.Struct):
+    """The calls of this process, by the slots of time in which they were booked."""
+
+    slots: dict[Place, _Slot] = msgspec.field(default_factory=dict)
+    quickest: float = math.inf  # seconds from a booking to its answer
+    answers: int = 0
+
+    def booked(self, amounts: Iterable[tuple[str, int, float]]) -> None:
+        """So much was added to (limit, slot)."""
+        for name, slot, units in amounts:
+            self.slots.setdefault((name, slot), _Slot()).units += units
+
+    def sent(self, places: Mapping[str, int]) -> None:
+        """A call goes out that is booked in these slots."""
+        for place in places.items():
+            self.slots[place].unanswered += 1
+
+    def answered(self, places: Mapping[str, int], seconds: float) -> None:
+        """Its answer came so many seconds after it was booked."""
+        self.answers += 1
+        self.quickest = min(self.quickest, seconds)
+        for place in places.items():
+            if slot := self.slots.get(place):
+                slot.unanswered -= 1
+                slot.slowest = max(slot.slowest, seconds)
+
+    def margin(self, place: Place, units: float, window: float) -> float:
+        """The seconds for which what a slot holds counts longer than its window."""
+        slot = self.slots.get(place)
+        is_ours = slot is not None and slot.units == units
+        if not (slot and is_ours) or slot.unanswered or self.answers <= ANSWERS:
+            return window * MOST
+        late = max(0.0, slot.slowest - self.quickest)
+        return min(window * MOST, window * LEAST + late)
+
+    def forget(self, name: str, before: int) -> None:
+        """Drop the slots of a limit that no window reaches any more."""
+        for place in [*self.slots]:
+            if place[0] == name and place[1] < before:
+                del self.slots[place]
