@@ -209,9 +209,7 @@ class _Delivery(msgspec.Struct):
                     if self.halt.is_set() or len(doubtful) >= limit:
                         break
                 rest = self.land(calls, 0)
-            except (
-                BaseException
-            ):  # an interrupt may come while the last ones land, too
+            except BaseException:  # an interrupt may come while the last ones land, too
                 self.halt.set()
                 self.land(calls, 0)
                 raise
