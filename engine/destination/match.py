@@ -176,26 +176,32 @@ def told_apart(
     shown = tuple(n for n in names if all(codec.shows(row, n) for row in rows))
     waiting = grouped((digest(one.values), one) for one in sent)
     found: dict[str, Row] = {}
-    free = rows
     for rule in RECOGNISE[:-1]:
-        fitting = {
-            mark: [
-                row
-                for row in free
-                if rule.fits(structs.replace(one, fields=shown), row, codec)
-            ]
-            for mark, (one, *_) in waiting.items()
-        }
-        claims = Counter(id(row) for fits in fitting.values() for row in fits)
-        for mark, fits in fitting.items():
-            claimed_once = all(claims[id(row)] == 1 for row in fits)
-            if claimed_once and len(fits) == len(waiting[mark]):
-                keys = [one.key for one in waiting.pop(mark)]
-                found |= zip(keys, fits, strict=True)
-
         taken = set(map(id, found.values()))
-        free = [row for row in free if id(row) not in taken]
+        free = [row for row in rows if id(row) not in taken]
+        fitting = {}
+        for mark, (one, *_) in waiting.items():
+            item = structs.replace(one, fields=shown)
+            fitting[mark] = [row for row in free if rule.fits(item, row, codec)]
+
+        for mark in _undisputed(fitting, waiting):
+            keys = [one.key for one in waiting.pop(mark)]
+            found |= zip(keys, fitting[mark], strict=True)
     return found
+
+
+def _undisputed(
+    fitting: Mapping[str, Sequence[Row]],
+    waiting: Mapping[str, Sequence[Wanted]],
+) -> list[str]:
+    """Those that just as many rows fit as they wait for, and nobody else claims one of these."""
+    claims = Counter(id(row) for rows in fitting.values() for row in rows)
+    return [
+        mark
+        for mark, rows in fitting.items()
+        if len(rows) == len(waiting[mark])
+        and all(claims[id(row)] == 1 for row in rows)
+    ]
 
 
 def rows_beside(

@@ -1059,12 +1059,10 @@ class _Compiler(msgspec.Struct):
             builder = self.builders.get(item["object"])
             if builder is None:
                 continue
-            columns = {
-                heading: builder.expression(
-                    column, ("exports", name, "columns", heading)
-                )
-                for heading, column in item["columns"].items()
-            }
+            columns = {}
+            for heading, column in item["columns"].items():
+                at = "exports", name, "columns", heading
+                columns[self.say(heading, at)] = builder.expression(column, at)
             found.append(model.Export(name, item["object"], columns))
         return tuple(found)
 

@@ -44,7 +44,8 @@ from engine.load.outcomes import (
     report_held,
 )
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.make import UNTOLD
+from engine.plan.make import ASTRAY, is_untold
+from engine.plan.merges import gone_among
 from engine.session import Run
 from engine.store.journal import (
     OPEN,
@@ -66,7 +67,7 @@ from engine.store.links import (
     unconfirmed_links,
 )
 from engine.store.tables import recall_in
-from engine.values import is_empty
+from engine.values import is_empty, links_in
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 
@@ -118,7 +119,10 @@ def reconcile(run: Run) -> Reconciled:
         run.progress("reconciling writes in doubt", position, len(groups))
         look = _Look(run, codec_now(run, name))
         committed = _LOOKERS[action](look, group)
+        astray = _astray(look, group) if action == "create" else set()
         for entry in group:
+            if entry.id in astray:
+                entry = structs.replace(entry, reason=ASTRAY)
             _record(look, entry, committed.get(entry.id))
         result.committed |= committed
         result.not_committed |= {entry.id for entry in group} - committed.keys()
@@ -165,7 +169,7 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
             and entry.reason.startswith(ACCEPTED)
         ):
             return
-        if row is None and UNTOLD in entry.reason:
+        if row is None and is_untold(entry.reason):
             close(look.run, connection, write, "failed", entry.reason)
         elif row is None:
             why, now = "it had not happened", look.run.clock.now()
@@ -439,6 +443,24 @@ def _rows_of(
     free = [row for row in rows if id(row) not in taken]
     rest = [one for one in wanted if one.key not in sure]
     return sure | match(look.codec, rest, free, RECOGNISE)
+
+
+def _astray(look: _Look, group: Sequence[Entry]) -> set[int]:
+    """Creations of earlier runs that name rows of ours which are gone: theirs may name others by
+    now, and they are not made again where no row shows them.
+    """
+    named = {
+        entry.id: {
+            symbol
+            for value in entry.draft.values()
+            for symbol in links_in(value)
+        }
+        for entry in group
+        if entry.run < look.run.id
+    }
+    links = gone_among(look.run, set().union(*named.values()), merged=True)
+    gone = {(link.object, link.key) for link in links}
+    return {key for key, symbols in named.items() if symbols & gone}
 
 
 def _creations_of(

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from engine.connector.model import Verb
 from engine.destination.definitions import DELETED
-from engine.destination.edits import note_edit
+from engine.destination.edits import as_left, note_edit
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
@@ -89,6 +89,11 @@ FIXED = "changed in the source, but the destination cannot change such a row"
 TAKEN = "it takes the two for one"  # in the reason of a failed creation
 # in the reason of a creation that was made, but as which row is not to be found out
 UNTOLD = "its row was made, but the answer does not say which of its rows it is"
+# ... that may have been made, for people may have merged what it refers to
+ASTRAY = (
+    "it got no answer, and what it refers to is gone since, as after a merge: its row may be"
+    " there and refer to another; find it there and remove it, or see that there is none"
+)
 AS_WANTED = "the row holds what is wanted"
 
 
@@ -206,8 +211,13 @@ def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
     return {
         key: entry
         for key, entry in failed.items()
-        if TAKEN in entry.reason or UNTOLD in entry.reason
+        if TAKEN in entry.reason or is_untold(entry.reason)
     }
+
+
+def is_untold(reason: str) -> bool:
+    """Whether a creation failed though it may have made a row, and nobody knows which."""
+    return UNTOLD in reason or ASTRAY in reason
 
 
 def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
@@ -251,7 +261,7 @@ def _without_taken(
     failed = {
         key: structs.replace(item, kind="fail", reason=taken[key].reason)
         for key, (item, resolved) in _resolved(planning, repeated).items()
-        if UNTOLD in taken[key].reason
+        if is_untold(taken[key].reason)
         or sent_before(taken[key], item.draft, resolved)
     }
     return [failed.get(item.draft.key, item) for item in decided]
@@ -310,8 +320,9 @@ def _updates(
         for item in decisions
         if item.link and item.resolved
     }
-    live = rows_now(planning.run.destination, resource, bodies)
+    there = rows_now(planning.run.destination, resource, bodies)
     links = [item.link for item in decisions if item.link]
+    live = as_left(planning.run, planning.codec, links, there)
     gone = [link for link in links if link.dest_id not in live]
     followed = follow_merges(planning.run, gone)
 

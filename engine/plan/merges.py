@@ -88,6 +88,15 @@ def follow_merges(
 
 def follow_named(run: Run, symbols: Iterable[Symbol]) -> Merges:
     """The same for those of these records that an earlier run wrote a row of, now gone."""
+    return follow_merges(run, gone_among(run, symbols))
+
+
+def gone_among(
+    run: Run, symbols: Iterable[Symbol], merged: bool = False
+) -> list[Link]:
+    """The links of those of these records that an earlier run wrote a row of, now gone; with
+    `merged`, those whose row is known to be merged into another, too.
+    """
     with run.store.begin() as connection:
         links = [
             link
@@ -96,9 +105,12 @@ def follow_named(run: Run, symbols: Iterable[Symbol]) -> Merges:
             if link.run < run.id and is_record(run, name)
         ]
     there = _rows_of(run, links)
-    return follow_merges(
-        run, [one for one in links if (one.resource, one.dest_id) not in there]
-    )
+    return [
+        one
+        for one in links
+        if (one.resource, one.dest_id) not in there
+        or (merged and one.origin == MERGED)
+    ]
 
 
 # -- what refers to rows that are gone

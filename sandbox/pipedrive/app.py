@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from sandbox.options import Options
 from sandbox.pipedrive import (
+    absent,
     access,
     activities,
     activity_types,
@@ -21,6 +22,7 @@ from sandbox.pipedrive import (
     filters,
     flow,
     followers,
+    histories,
     leads,
     lines,
     merging,
@@ -32,7 +34,10 @@ from sandbox.pipedrive import (
     products,
     recents,
     search,
+    statistics,
+    tools,
     users,
+    v1_deals,
     v1_fields,
 )
 from sandbox.pipedrive.account import PipedriveAccount
@@ -66,6 +71,11 @@ OPERATIONS = [
         currencies,
         access,
         flow,
+        histories,
+        statistics,
+        v1_deals,
+        tools,
+        absent,
     )
     for operation in module.OPERATIONS
 ]

@@ -1,4 +1,4 @@
-"""What nobody in this account has: mail, calls, goals, projects, webhooks, comments and so on.
+"""What nobody in this account has: mail, calls, goals, projects, teams, webhooks, comments.
 
 Their lists are answered as an account without any answers them, so that a client that reads
 everything gets to its end. Nothing of it can be made here: no operation makes it.
@@ -22,10 +22,12 @@ _CURSOR = ("cursor", "limit")
 Act = Callable[[Call], Answer]
 
 
-def _need(call: Call, path: str) -> None:
-    """404 where the row that the list belongs to is not there."""
+def need(call: Call, path: str) -> None:
+    """404 where the row that is asked about is not there."""
     kind = path.split("/")[1]
-    if "{id}" in path and not call.desk.store.has(kind, call.key()):
+    if kind == "leads" and call.desk.by_uuid(kind, call.path["uuid"]) is None:
+        raise not_found(LABELS[kind])
+    if kind in LABELS and "{id}" in path and not call.desk.store.has(kind, call.key()):
         raise not_found(LABELS[kind])
 
 
@@ -33,7 +35,7 @@ def _plain(path: str) -> Act:
     """A list without pages."""
 
     def act(call: Call) -> Answer:
-        _need(call, path)
+        need(call, path)
         return Answer({"success": True, "data": []})
 
     return act
@@ -43,7 +45,7 @@ def _by_start(path: str) -> Act:
     """A list in pages by start and limit."""
 
     def act(call: Call) -> Answer:
-        _need(call, path)
+        need(call, path)
         rows, additional = cut_out(call, [], MOST_ROWS)
         return Answer({"success": True, "data": rows, "additional_data": additional})
 
@@ -54,7 +56,7 @@ def _by_cursor(path: str) -> Act:
     """A list in pages by cursor."""
 
     def act(call: Call) -> Answer:
-        _need(call, path)
+        need(call, path)
         limit(call, MOST_ROWS)
         return page([], None)
 
@@ -65,10 +67,15 @@ def _whole(path: str) -> Act:
     """A list that has no pages, in the envelope of those that have."""
 
     def act(call: Call) -> Answer:
-        _need(call, path)
+        need(call, path)
         return Answer({"success": True, "data": [], "additional_data": None})
 
     return act
+
+
+def _of_user(_: str) -> Act:
+    """The teams of a user, who must be there."""
+    return _plain("/users/{id}")
 
 
 def _threads(call: Call) -> Answer:
@@ -110,6 +117,7 @@ def _listed(
     return Operation(name, version, "GET", path, tokens, make(path), frozenset(query))
 
 
+_TEAMS = ("order_by", "skip_users")
 _PROJECTS = ("filter_id", "status", "phase_id", *_CURSOR)
 _SEARCH = ("term", "fields", "exact_match", "person_id", "organization_id", *_CURSOR)
 _CONTACTED = (("deals", "Deal"), ("persons", "Person"), ("organizations", "Organization"))
@@ -131,6 +139,8 @@ OPERATIONS = [
     ),
     _listed("getUserFollowers", "v1", "/users/{id}/followers", 20, _plain),
     _listed("getUserFollowers", "v2", "/users/{id}/followers", 10, _by_cursor, *_CURSOR),
+    _listed("getTeams", "v1", "/legacyTeams", 20, _plain, *_TEAMS),
+    _listed("getUserTeams", "v1", "/legacyTeams/user/{id}", 20, _of_user, *_TEAMS),
     _listed("getWebhooks", "v1", "/webhooks", 10, _plain),
     _listed("getCompanyAddons", "v1", "/billing/subscriptions/addons", 20, _plain),
     _listed("getProjectsBoards", "v1", "/projects/boards", 20, _whole),

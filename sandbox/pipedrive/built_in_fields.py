@@ -82,6 +82,23 @@ _OWN = {
         ("Outcome", "outcome", "enum"),
         ("Note", "note", "text"),
     ),
+    "project": (
+        ("ID", "id", "int"),
+        ("Project name", "title", "varchar"),
+        ("Description", "description", "text"),
+        ("Status", "status", "status"),
+        ("Board", "board_id", "projects_board"),
+        ("Phase", "phase_id", "projects_phase"),
+        ("Owner", "owner_id", "user"),
+        ("Start date", "start_date", "date"),
+        ("End date", "end_date", "date"),
+        ("Deals", "deal_ids", "deals"),
+        ("Contact person", "person_id", "people"),
+        ("Organization", "org_id", "org"),
+        ("Labels", "label_ids", "set"),
+        ("Created", "add_time", "date"),
+        ("Update time", "update_time", "date"),
+    ),
 }
 # Options known from the start; their ids are given out in this order.
 _OPTIONS = {

@@ -33,6 +33,16 @@ def changed(desk: Desk, kind: str, before: Record, after: Record, user: int) -> 
     _write(desk, kind, after["id"], user, found)
 
 
+def came(desk: Desk, kind: str, key: int, who: int, user: int) -> None:
+    """Somebody follows a row or takes part in it: `kind` says which, after the row's table."""
+    _write(desk, kind, key, user, [("added", None, str(who))])
+
+
+def went(desk: Desk, kind: str, key: int, who: int, user: int) -> None:
+    """Somebody does so no more."""
+    _write(desk, kind, key, user, [("deleted", None, str(who))])
+
+
 def of(desk: Desk, kind: str, key: int) -> list[Record]:
     """All of one row, the newest first."""
     rows = desk.store.db.execute(

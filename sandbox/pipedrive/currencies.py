@@ -13,6 +13,7 @@ _KNOWN = (
     ("JPY", "Japanese Yen", 0, "¥"),
     ("MAD", "Moroccan Dirham", 2, "MAD"),
 )
+SYMBOLS = {code: symbol for code, _, _, symbol in _KNOWN}
 CODES = frozenset(code for code, *_ in _KNOWN)
 
 

@@ -69,6 +69,8 @@ class FieldSet:
 
     entity: str
     namespaces: tuple[str, ...]
+    read_only: bool = False
+    whole: bool = False  # answered with what is asked for by include_fields elsewhere
 
     def _parts(self, display: Record) -> dict[str, Check]:
         """Body fields; those of the web display follow what the entity shows."""
@@ -87,9 +89,9 @@ class FieldSet:
 
     def shown(self, call: Call, field: Record, *, written: bool = False) -> Record:
         """The definition as it is answered; writes cannot ask for more and get everything."""
-        wanted: Collection[str] = names(call, "include_fields", self.namespaces)
-        if written:
-            wanted = self.namespaces
+        wanted: Collection[str] = self.namespaces
+        if not (written or self.whole):
+            wanted = names(call, "include_fields", self.namespaces)
         hidden = {"id", "entity", "add_time", "update_time", "is_deleted", "options_deleted"}
         hidden |= set(_NAMESPACES) - set(wanted)
         if field["description"] is None or self.entity not in ("deal", "activity"):
@@ -229,16 +231,16 @@ class FieldSet:
             call.desk.store.replace(kind, record["id"], record)
 
     def operations(self) -> list[Operation]:
-        """The documented operations; activity fields can only be read."""
+        """The documented operations; some definitions can only be read here."""
         stem = f"{self.entity.capitalize()}Field"
         every = f"/{self.entity}Fields"
         one, options = f"{every}/{{field_code}}", f"{every}/{{field_code}}/options"
-        include = frozenset({"include_fields"})
+        include = frozenset() if self.whole else frozenset({"include_fields"})
         listed = [
             Operation(f"get{stem}s", "v2", "GET", every, 10, self.collection, PAGING | include),
             Operation(f"get{stem}", "v2", "GET", one, 1, self.read, include),
         ]
-        if self.entity == "activity":
+        if self.read_only:
             return listed
 
         def writing(
@@ -328,6 +330,7 @@ SETS = {
     "person": FieldSet("person", _NAMESPACES),
     "organization": FieldSet("organization", _NAMESPACES),
     "product": FieldSet("product", ("ui_visibility",)),
-    "activity": FieldSet("activity", ("ui_visibility",)),
+    "activity": FieldSet("activity", ("ui_visibility",), read_only=True),
+    "project": FieldSet("project", _NAMESPACES, read_only=True, whole=True),
 }
 OPERATIONS = [operation for field_set in SETS.values() for operation in field_set.operations()]

@@ -70,16 +70,21 @@ def _flow(entity: Entity) -> Callable[[Call], Answer]:
 
 def _changelog(entity: Entity) -> Callable[[Call], Answer]:
     def changelog(call: Call) -> Answer:
-        record, size = entity.need(call), limit(call, MOST_ROWS)
+        record = entity.need(call)
         rows = changes.of(call.desk, entity.kind, record["id"])
-        last = _last(call)
-        left = [one for one in rows if last is None or one["id"] < last]
-        page = left[:size]
-        cursor = _cursor(page[-1]["id"]) if len(left) > size else None
-        body = {"success": True, "data": [_entry(one) for one in page]}
-        return Answer({**body, "additional_data": {"next_cursor": cursor}})
+        return paged(call, rows, _entry)
 
     return changelog
+
+
+def paged(call: Call, rows: list[Record], shown: Callable[[Record], Record]) -> Answer:
+    """A page by cursor of changes, the newest first."""
+    size, last = limit(call, MOST_ROWS), _last(call)
+    left = [one for one in rows if last is None or one["id"] < last]
+    page = left[:size]
+    cursor = _cursor(page[-1]["id"]) if len(left) > size else None
+    body = {"success": True, "data": [shown(one) for one in page]}
+    return Answer({**body, "additional_data": {"next_cursor": cursor}})
 
 
 def _entry(change: Record) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.pipedrive import removal
+from sandbox.pipedrive import changes, removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import fields, integer
 from sandbox.pipedrive.deals import DEALS
@@ -41,6 +41,7 @@ class Following:
             raise Refused(400, "User is already following this item")
         record = {"user_id": user, self.column: key, "add_time": call.now}
         record["id"] = call.desk.store.insert("followers", record)
+        changes.came(call.desk, f"{self.entity.kind} followers", key, user, call.user_id)
         return record
 
     def _remove(self, call: Call, name: str) -> Record:
@@ -49,6 +50,8 @@ class Following:
         if record is None:
             raise not_found("Follower")
         removal.delete(call.desk, "followers", record)
+        user = record["user_id"]
+        changes.went(call.desk, f"{self.entity.kind} followers", key, user, call.user_id)
         return record
 
     def collection(self, call: Call) -> Answer:

@@ -27,7 +27,8 @@ from sandbox.pipedrive.refusals import (
 
 _PREFIXES = (("/api/v2", "v2"), ("/api/v1", "v1"), ("/v1", "v1"))
 _PARAM = re.compile(r"\{(\w+)\}")
-_PATTERNS = {"field_code": r"\w+", "uuid": r"[0-9A-Za-z-]+"}
+_UUID = r"[0-9A-Za-z-]+"
+_PATTERNS = {"field_code": r"\w+", "uuid": _UUID, "conversion": _UUID}
 JSON = "application/json"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.pipedrive import removal, v1_rows
+from sandbox.pipedrive import changes, removal, v1_rows
 from sandbox.pipedrive.call import Answer, Call, Operation
 from sandbox.pipedrive.deals import DEALS
 from sandbox.pipedrive.refusals import not_found
@@ -13,6 +13,7 @@ from sandbox.pipedrive.users import COMPANY
 from sandbox.pipedrive.v1 import cut_out, integer, refused
 
 MOST_ROWS = 500
+_HISTORY = "deals participants"
 
 
 def _find(call: Call, deal: int, person: int) -> Record | None:
@@ -25,6 +26,7 @@ def _add(call: Call, deal: int, person: int) -> Record:
     record: Record = {"deal_id": deal, "person_id": person, "active_flag": True}
     record |= {"add_time": call.desk.sql_now(), "user_id": call.user_id}
     record["id"] = call.desk.store.insert("participants", record)
+    changes.came(call.desk, _HISTORY, deal, person, call.user_id)
     return record
 
 
@@ -40,15 +42,16 @@ def _all(call: Call, deal: Record) -> list[Record]:
 def _person(call: Call, record: Record) -> Record:
     """The person as this list shows it: the organization and the owner are objects."""
     key = record["org_id"]
-    organization: Any = call.desk.store.get("organizations", key) if key is not None else None
+    company: Any = call.desk.store.get("organizations", key) if key is not None else None
     return {
         **v1_rows.person(call, record),
         "owner_id": v1_rows.user(call, record["owner_id"]),
-        "org_id": organization and {**_organization(call, organization), "value": key},
+        "org_id": company and {**organization(call, company), "value": key},
     }
 
 
-def _organization(call: Call, record: Record) -> Record:
+def organization(call: Call, record: Record) -> Record:
+    """An organization where a row names one."""
     return {
         "name": record["name"],
         "people_count": call.desk.store.number("persons", "org_id", record["id"]),
@@ -59,7 +62,8 @@ def _organization(call: Call, record: Record) -> Record:
     }
 
 
-def _contact(record: Record) -> Record:
+def contact(record: Record) -> Record:
+    """A person where a row names one."""
     return {
         "active_flag": True,
         "name": record["name"],
@@ -73,7 +77,7 @@ def _shown(call: Call, deal: Record, record: Record, person: Record) -> Record:
     head = {"company_id": COMPANY["company_id"], "value": person["id"]}
     return {
         "id": record["id"],
-        "person_id": {**_contact(person), **head},
+        "person_id": {**contact(person), **head},
         "add_time": record["add_time"],
         "active_flag": record["active_flag"],
         "related_item_data": {"deal_id": deal["id"], "title": deal["title"]},
@@ -92,7 +96,7 @@ def _answer(call: Call, deal: Record, records: list[Record], *, listed: bool) ->
     users = {one["user_id"] for one in records} | {one["owner_id"] for one in people}
     related: Record = {
         "user": {str(key): _without_value(v1_rows.user(call, key)) for key in sorted(users)},
-        "person": {str(one["id"]): {"id": one["id"], **_contact(one)} for one in people},
+        "person": {str(one["id"]): {"id": one["id"], **contact(one)} for one in people},
     }
     body = {"success": True, "data": seen if listed else seen[0], "related_objects": related}
     return Answer(body)
@@ -132,6 +136,7 @@ def _delete(call: Call) -> Answer:
         # Not published; to take the person off the deal itself would be the other reading.
         raise refused("The person linked to the deal cannot be removed from its participants")
     removal.delete(call.desk, "participants", record)
+    changes.went(call.desk, _HISTORY, deal["id"], record["person_id"], call.user_id)
     return Answer({"success": True, "data": {"id": record["id"]}})
 
 

@@ -104,6 +104,8 @@ def _seed_fields(desk: Desk) -> None:
             desk.store.count("options", len(field["options"] or ()))
     origin = definition("deal", "Origen", desk.new_code(), "varchar", None, custom=True, when=WHEN)
     desk.store.insert("fields", origin)
+    for field in built_in("project", 0, WHEN):
+        desk.store.insert("fields", field)
     desk.forget_fields()
 
 

@@ -24,6 +24,8 @@ from tests.clients.watch import Seen, Watch, watch
 
 FINDINGS = Path(__file__).parent / "findings.yaml"
 MOST_S = 240
+# How clients say that they were answered 404 or 405.
+NOWHERE = re.compile(r"Unknown method|Method not allowed|\b404\b|^[A-Z][a-z ]+ not found$")
 ENTITIES = ("deal", "person", "organization", "product")
 # Streams that read what changed within the last month, instead of a list.
 RECENT = {
@@ -58,9 +60,9 @@ class Told:
 
     @property
     def failed(self) -> set[str]:
-        """What the client itself says that it could not do, but for what is not served."""
+        """What the client itself says that it could not do, but for what is not served or not there: `unknown` and `refused` have that."""
         bad = [one for one in self.lines if one.get("outcome", "answered") != "answered"]
-        return {one["call"] for one in bad if not re.search("Unknown method|Method not allowed", one["outcome"])}
+        return {one["call"] for one in bad if not NOWHERE.search(one["outcome"])}
 
     @property
     def row(self) -> str:

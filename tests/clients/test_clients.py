@@ -11,8 +11,6 @@ from tests.clients.clients import CLIENTS, Client
 from tests.clients.installing import Absent
 from tests.clients.running import Told, counted, findings, run
 
-LISTS = ("removed", "deprecated", "nobody_has_one", "not_served")
-
 
 @pytest.mark.clients
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
@@ -27,14 +25,15 @@ def test_a_client_gets_what_is_in_the_account(client: Client, tmp_path: Path) ->
     print(f"\n{told.row}")
     assert told.judged.faults == []
     assert told.judged.values > 500, "a client that reads nothing finds no fault"
-    assert not told.unknown - {one for name in LISTS for one in findings()[name]}
+    assert not told.unknown - set(findings()["removed"])
     _as_known(told)
 
 
 def _as_known(told: Told) -> None:
     """Refusals and failures are those that are written down, all of them; so are the rows of other streams."""
     name = told.client.name
-    assert told.refused == set(findings()["refused"].get(name, ()))
+    nowhere = {f"{one} 404" for one in findings()["nobody_has_one"]}
+    assert told.refused - nowhere == set(findings()["refused"].get(name, ()))
     assert told.failed == set(findings()["failed"].get(name, ()))
     rows = counted(told)
     wanted = findings()["counted"].get(name, {})

@@ -9,14 +9,22 @@ from typing import Any
 import httpx
 
 from sandbox.launch import launch
-from sandbox.pipedrive import access, bare
+from sandbox.pipedrive import (
+    absent,
+    access,
+    bare,
+    histories,
+    statistics,
+    tools,
+    v1_deals,
+)
 from tests import loopback
 from tests.contract.recorder import Exchange, record
 
 NOWHERE = 99_999
 ENTITIES = ("deal", "person", "organization", "product")
 FOLLOWED = {"deals": "title", "persons": "name", "organizations": "name", "products": "name"}
-FIRST = {"deals": "v2", "persons": "v2", "organizations": "v2", "products": "v2", "notes": "v1"}
+FIRST = dict.fromkeys(("deals", "persons", "organizations", "products", "pipelines", "stages"), "v2") | {"notes": "v1"}
 EMPTY: dict[str, Any] = {"glue": "or", "conditions": []}
 
 
@@ -216,16 +224,33 @@ def _what_happened(call: Caller) -> None:
 
 
 def _everything_else(call: Caller, lead: str) -> None:
-    """Lists that are read only here; `{id}` is the first row of its kind."""
+    """What is read only here; `{id}` is the first row of its kind."""
+    days = "start_date=2020-01-01&end_date=2030-12-31"
     given = {
         "/mailbox/mailThreads": "?folder=inbox", "/organizationRelationships": "?org_id={organizations}", "/projects/search": "?term=ab",
         "/deals/installments": "?deal_ids={deals}",
+        "/deals/timeline": "?field_key=add_time&start_date=2025-01-01&interval=quarter&amount=9",
+        "/pipelines/{id}/conversion_statistics": f"?{days}", "/pipelines/{id}/movement_statistics": f"?{days}",
+        "/projects/phases": "?board_id=1", "/phases": "?board_id=1",
+        "/goals/{uuid}/results": "?period.start=2026-01-01&period.end=2026-01-31",
     }  # fmt: skip
+    given["/deals/timeline/archived"] = given["/deals/timeline"]
     first = {kind: call("GET", f"{version}/{kind}?limit=1")[0]["id"] for kind, version in FIRST.items()}
-    first["users"] = call("GET", "v1/users")[0]["id"]
-    for one in (*bare.OPERATIONS, *access.OPERATIONS):
-        path = one.path + given.get(one.path, "").format(**first)
-        call("GET", one.version + path.format(id=first.get(path.split("/")[1]), uuid=lead))
+    first |= dict.fromkeys(("users", "legacyTeams"), call("GET", "v1/users")[0]["id"]) | {"roles": 1}
+    named = {"leads": lead, "permissionSets": call("GET", "v1/permissionSets")[0]["id"]}
+    call("POST", f"v2/deals/{first['deals']}/products", {"product_id": first["products"], "item_price": 5, "quantity": 2})
+    for kind in FOLLOWED:
+        call("POST", f"v2/{kind}/{first[kind]}/followers", {"user_id": 2})
+        call("DELETE", f"v2/{kind}/{first[kind]}/followers/2")
+    nobody = "00000000-0000-4000-8000-00000000ffff"
+    for module, status in {bare: 2, access: 2, histories: 2, statistics: 2, v1_deals: 2, tools: 2, absent: 4}.items():
+        for one in module.OPERATIONS:
+            kind = one.path.split("/")[1]
+            path = one.path.replace("{id}", str(first.get(kind, NOWHERE)))
+            path = path.replace("{uuid}", named.get(kind, nobody)).replace("{conversion}", nobody)
+            call("GET", one.version + path + given.get(one.path, "").format(**first), status=status)
+    call("GET", "v2/projectFields")
+    call("GET", "v2/projectFields/title")
     for version in ("v1", "v2"):
         call("GET", f"{version}/leads/search?term=otr")
     call("GET", "v2/itemSearch?term=otr&item_types=lead")

@@ -85,6 +85,13 @@ def test_nothing_of_the_spec_is_missing(told: Manual) -> None:
     assert told.digest in page
 
 
+def test_conditions_on_settings_show_what_is_set(told: Manual) -> None:
+    """A reader sees how a setting stands, in conditions as well, and never the name that the spec gives it."""
+    text = as_markdown(told)
+    assert "$settings" not in text
+    assert r"only if the setting contacts\_added\_when\_changed (no) is yes" in text
+
+
 def test_page_stands_alone_and_is_accessible(told: Manual) -> None:
     """No script, nothing fetched, a language, one main heading, headed and captioned tables, a named picture."""
     page = as_page(told)

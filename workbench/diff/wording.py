@@ -75,20 +75,25 @@ def _path(expr: Path, spec: Spec, said: Words) -> None:
 
 def named(path: Path, spec: Spec) -> str:
     """A source path as people read it."""
-    if path.segments[0] == "$settings":
-        value = spec.settings.get(str(path.segments[1]))
-        shown = "empty" if is_empty(value) else value
-        return f"the setting {path.segments[1]} ({shown})"
-    return _SPECIAL.get(path.text, path.text)
+    return _named(path.text, spec)
+
+
+def _named(text: str, spec: Spec) -> str:
+    head, _, name = text.partition(".")
+    if head != "$settings":
+        return _SPECIAL.get(text, text)
+    value = spec.settings.get(name)
+    held = shown(value) if isinstance(value, bool) else value
+    return f"the setting {name} ({'empty' if is_empty(value) else held})"
 
 
 def _const(expr: Const, _: Spec, said: Words) -> None:
     said.steps.append(f"always {shown(expr.value)}")
 
 
-def _template(expr: Template, _: Spec, said: Words) -> None:
+def _template(expr: Template, spec: Spec, said: Words) -> None:
     said.sources += [
-        use
+        _named(use, spec)
         for use in expr.uses
         if not any(other.startswith(f"{use}.") for other in expr.uses)
     ]
@@ -142,7 +147,7 @@ def _cases(expr: Cases, spec: Spec, said: Words) -> None:
         inner = in_words(item, spec)
         said.sources += [*tested(condition), *inner.sources]
         said.maps += inner.maps
-        said.steps.append(f"if {when(condition)}: {_joined(inner)}")
+        said.steps.append(f"if {when(condition, spec)}: {_joined(inner)}")
     inner = in_words(expr.otherwise, spec)
     said.sources += inner.sources
     said.steps.append(f"otherwise: {_joined(inner)}")
@@ -178,7 +183,7 @@ def _download(expr: Download, spec: Spec, said: Words) -> None:
 
 def _pipe(expr: Pipe, spec: Spec, said: Words) -> None:
     if expr.when:
-        said.steps.append(f"only if {when(expr.when)}")
+        said.steps.append(f"only if {when(expr.when, spec)}")
     _SAY[type(expr.head)](expr.head, spec, said)
     said.steps += [_step(step) for step in expr.steps]
     if expr.mapping:
@@ -204,10 +209,11 @@ def _step(step: NamedStep) -> str:
     return f"{sentence[0].lower()}{sentence[1:]}{f' ({args})' if args else ''}"
 
 
-def when(condition: Condition) -> str:
+def when(condition: Condition, spec: Spec) -> str:
     """A condition in words."""
     return ", or ".join(
-        " and ".join(map(_test, tests)) for tests in condition.any_of
+        " and ".join(_test(test, spec) for test in tests)
+        for tests in condition.any_of
     )
 
 
@@ -216,15 +222,16 @@ def tested(condition: Condition) -> Iterator[str]:
     yield from (test.path.text for tests in condition.any_of for test in tests)
 
 
-def _test(test: Test) -> str:
+def _test(test: Test, spec: Spec) -> str:
+    field = test.path.text
+    if test.path.segments[0] == "$settings":
+        field = named(test.path, spec)
     if test.op in ("filled", "empty"):
-        return (
-            f"{test.path.text}"
-            f" {'is filled' if bool(test.value) == (test.op == 'filled') else 'is empty'}"
-        )
+        filled = bool(test.value) == (test.op == "filled")
+        return f"{field} {'is filled' if filled else 'is empty'}"
     if test.op == "in":
-        return f"{test.path.text} is {' or '.join(map(shown, test.value))}"
-    return f"{test.path.text} {_OPS[test.op]} {shown(test.value)}"
+        return f"{field} is {' or '.join(map(shown, test.value))}"
+    return f"{field} {_OPS[test.op]} {shown(test.value)}"
 
 
 def otherwise(rules: ValueMap) -> str:

@@ -173,7 +173,7 @@ def _chapter(
         item.label,
         item.sources,
         item.resource,
-        tuple(_remarks(item)),
+        tuple(_remarks(item, spec)),
         tuple(rows),
         tuple(maps),
         tuple(item.ignore.items()),
@@ -192,16 +192,16 @@ def _target(item: ObjectMapping, target: str, spec: Spec) -> str:
     )
 
 
-def _remarks(item: ObjectMapping) -> Iterator[str]:
+def _remarks(item: ObjectMapping, spec: Spec) -> Iterator[str]:
     if item.when:
-        yield f"Only records for which this holds: {when(item.when)}."
+        yield f"Only records for which this holds: {when(item.when, spec)}."
     marked = dict.fromkeys(
         mark for marks in item.marks.values() for mark in marks
     )
     if marked:
         yield f"Rows that are marked as {' or '.join(marked)} are left out."
     if item.each:
-        rest = f", if {when(item.each.where)}" if item.each.where else ""
+        rest = f", if {when(item.each.where, spec)}" if item.each.where else ""
         yield (
             f"One for each element of {item.each.path.text}{rest}; it is called"
             f" {item.each.name} below."

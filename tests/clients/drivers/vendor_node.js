@@ -56,6 +56,7 @@ const LISTS = [
   ['v2', 'OrganizationFieldsApi', 'getOrganizationFields', 'organization_fields', 'getOrganizationField'],
   ['v2', 'ProductFieldsApi', 'getProductFields', 'product_fields', 'getProductField'],
   ['v2', 'ActivityFieldsApi', 'getActivityFields', 'activity_fields', 'getActivityField'],
+  ['v2', 'ProjectFieldsApi', 'getProjectFields', 'project_fields', 'getProjectField'],
   ['v1', 'NotesApi', 'getNotes', 'notes', 'getNote'],
   ['v1', 'FilesApi', 'getFiles', 'files', 'getFile'],
   ['v1', 'LeadsApi', 'getLeads', 'leads', 'getLead'],
@@ -82,6 +83,7 @@ async function lists() {
     lines.push(...(await all('v2', 'DealProductsApi', 'getDealProducts', { id: deal.id })));
   }
   say({ rows: 'deal_products', got: lines });
+  first.permission_sets = (await call('v1', 'PermissionSetsApi', 'getPermissionSets')).data[0];
   return first;
 }
 
@@ -135,7 +137,7 @@ async function searches() {
 // Every reading operation that was not called yet, on rows that exist.
 async function rest(first) {
   const about = (name) => {
-    for (const [kind, table] of [['Deal', 'deals'], ['Person', 'persons'], ['Organization', 'organizations'], ['Product', 'products'], ['Lead', 'leads'], ['Note', 'notes'], ['User', 'users'], ['File', 'files'], ['Filter', 'filters'], ['Pipeline', 'pipelines'], ['Stage', 'stages']]) {
+    for (const [kind, table] of [['Deal', 'deals'], ['Person', 'persons'], ['Organization', 'organizations'], ['Product', 'products'], ['Lead', 'leads'], ['Note', 'notes'], ['User', 'users'], ['File', 'files'], ['Filter', 'filters'], ['Pipeline', 'pipelines'], ['Stage', 'stages'], ['PermissionSet', 'permission_sets']]) {
       if (name.startsWith(kind)) return first[table];
     }
     return { id: 1 };
@@ -144,7 +146,7 @@ async function rest(first) {
   for (const name of ['DealFieldsApi', 'PersonFieldsApi', 'OrganizationFieldsApi', 'ProductFieldsApi']) {
     numbered[name] = (await call('v1', name, `get${name.slice(0, -3)}`)).data[0].id;
   }
-  const code = { DealFieldsApi: 'deal_fields', PersonFieldsApi: 'person_fields', OrganizationFieldsApi: 'organization_fields', ProductFieldsApi: 'product_fields' };
+  const code = { DealFieldsApi: 'deal_fields', PersonFieldsApi: 'person_fields', OrganizationFieldsApi: 'organization_fields', ProductFieldsApi: 'product_fields', BetaApi: 'project_fields' };
   for (const version of ['v1', 'v2']) {
     for (const name of Object.keys(versions[version]).filter((one) => one.endsWith('Api')).sort()) {
       for (const method of Object.getOwnPropertyNames(versions[version][name].prototype)) {

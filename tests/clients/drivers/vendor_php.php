@@ -29,7 +29,7 @@ function api(string $version, string $name): object
 }
 
 /** Arguments by name, as the client's own signatures call them. */
-function call(string $version, string $name, string $method, array $given = []): object
+function call(string $version, string $name, string $method, array $given = []): object|array
 {
     global $called;
     $called["$version $name $method"] = true;
@@ -97,6 +97,8 @@ foreach ($lists as [$version, $name, $method, $table, $one]) {
     }
 }
 
+$first['permission_sets'] = plain(call('v1', 'PermissionSetsApi', 'getPermissionSets'))['data'][0];
+
 $writes = [
     ['organizations', 'v2', 'OrganizationsApi', 'Organization', ['name' => 'Pehache SL'], ['name' => 'Pehache SA']],
     ['persons', 'v2', 'PersonsApi', 'Person', ['name' => 'Ada Pehache'], ['name' => 'Ada B. Pehache']],
@@ -138,7 +140,7 @@ foreach (['v1', 'v2'] as $version) {
                 continue;
             }
             $about = ['id' => 1];
-            foreach (['Deal' => 'deals', 'Person' => 'persons', 'Organization' => 'organizations', 'Product' => 'products', 'Lead' => 'leads', 'Note' => 'notes', 'User' => 'users'] as $kind => $table) {
+            foreach (['Deal' => 'deals', 'Person' => 'persons', 'Organization' => 'organizations', 'Product' => 'products', 'Lead' => 'leads', 'Note' => 'notes', 'User' => 'users', 'PermissionSet' => 'permission_sets'] as $kind => $table) {
                 if (str_starts_with($name, $kind)) {
                     $about = $first[$table];
                     break;
@@ -147,7 +149,7 @@ foreach (['v1', 'v2'] as $version) {
             if ($version === 'v1' && in_array($name, ['DealFieldsApi', 'PersonFieldsApi', 'OrganizationFieldsApi', 'ProductFieldsApi'], true)) {
                 $about = plain(call('v1', $name, 'get' . substr($name, 0, -3)))['data'][0];
             }
-            $code = ['ActivityFieldsApi' => 'subject', 'DealFieldsApi' => 'title'][$name] ?? 'name';
+            $code = ['ActivityFieldsApi' => 'subject', 'DealFieldsApi' => 'title', 'ProjectFieldsApi' => 'title', 'BetaApi' => 'title'][$name] ?? 'name';
             $outcome = 'answered';
             try {
                 call($version, $name, $method, ['id' => $about['id'], 'field_code' => $code, ...$common]);

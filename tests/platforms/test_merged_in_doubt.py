@@ -1,0 +1,37 @@
+"""People merge rows between a creation that got no answer and the next run: the row is there, and refers to another one by now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.platforms import oddities as odd
+from tests.platforms.conftest import Serve
+from tests.platforms.test_merges import WHOSE, firms, merge, names
+
+
+@pytest.mark.long
+@WHOSE
+@pytest.mark.parametrize("seen", [False, True], ids=["met by the run", "verified before"])
+@pytest.mark.parametrize("accepts", [True, False], ids=["dead ids are taken", "dead ids are refused"])
+def test_a_row_in_doubt_that_a_merge_moved_is_not_made_again(whose: str, seen: bool, accepts: bool, serve: Serve, tmp_path: Path) -> None:
+    """A contact that was made without an answer, whose company was then merged into another, is there once after the next runs."""
+    trial = firms(serve, tmp_path)
+    platform = trial.platform
+    if accepts:
+        platform.before.clear()
+    platform.after += [odd.dropping("contacts", range(2, 100)), odd.dropping("contacts", range(1, 100), method="GET")]
+    trial.etl("run", "--sample", "--json")
+    there = names(platform, "contacts")
+    del platform.after[-2:]
+    assert there
+    merge(platform, whose)
+    if seen:
+        trial.etl("verify", "--json")
+    for _ in range(2):
+        done = trial.etl("run", "--sample", "--json")
+        assert sorted(set(names(platform, "contacts"))) == names(platform, "contacts")
+    told = {row["key"] for row in done.data()["records"] if row["state"] == "failed"}
+    missing = {f"people/{number}" for number in range(1, 7)} - trial.links("contacts").keys()
+    assert told == missing, "each that nobody knows of is told"
