@@ -149,7 +149,7 @@ def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     records.check(engine)
     of = records.member(engine, name)
     with tempfile.TemporaryDirectory() as folder:
-        spec = unpacked(records.bundle_of(engine, of.bundle), Path(folder))
+        spec = unpacked(records.bundle_of(engine, name), Path(folder))
         migration = load_migration(spec, variables())
         with staged(migration, records.store_of(engine, name)) as kept:
             assert kept is not None
@@ -259,14 +259,7 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
 @db
 def remove(names: Sequence[str], engine: sa.Engine) -> None:
     """Forget migrations that are not at work; their stores stay in the database."""
-    found = _registered(engine, names)
-    _at_rest(found)
-    for of in found:
-        if records.is_going(engine, of.name):
-            raise UsageError(
-                f"a turn of {of.name} is just ending – try again in half a minute"
-            )
-    for of in found:
+    for of in _registered(engine, names):
         records.remove(engine, of.name)
         click.echo(f"{of.name} is removed; its store etl_{of.name} stays")
 

@@ -11,11 +11,11 @@ from importlib.metadata import version
 
 import procrastinate
 import sqlalchemy as sa
-from procrastinate import exceptions, retry
+from procrastinate import retry
 from procrastinate.jobs import Job
 
 from fleet import records
-from fleet.records import SCHEMA
+from fleet.records import LINK, SCHEMA
 
 VERSION = version("declared-etl")
 TURN = "turn"
@@ -82,18 +82,17 @@ def app_for(
     engine: sa.Engine, work: Work | None = None, workers: int = 1
 ) -> procrastinate.App:
     """The queue; with `work`, as a worker has it."""
-    settings = {"options": f"-csearch_path={SCHEMA}"}
     connector: (
         procrastinate.SyncPsycopgConnector | procrastinate.PsycopgConnector
     )
     if work is None:
         connector = procrastinate.SyncPsycopgConnector(
-            conninfo=conninfo(engine), kwargs=settings, min_size=1, max_size=1
+            conninfo=conninfo(engine), kwargs=LINK, min_size=1, max_size=1
         )
     else:
         connector = procrastinate.PsycopgConnector(
             conninfo=conninfo(engine),
-            kwargs=settings,
+            kwargs=LINK,
             min_size=1,
             max_size=workers + 3,
         )
@@ -163,38 +162,50 @@ async def rescue(
         queue=queue, task_name=TURN, seconds_since_heartbeat=STALLED
     )
     for job in found:
-        if await asyncio.to_thread(_rescued, engine, job):
-            name = job.task_kwargs["name"]
+        assert job.id is not None
+        name = str(job.task_kwargs["name"])
+        if await asyncio.to_thread(
+            rescued, engine, name, job.id, job.worker_id, job.queue
+        ):
             tell(f"{name}: its worker is gone; the turn goes on elsewhere")
-    for lost in await asyncio.to_thread(_swept, engine):
+    for lost in await asyncio.to_thread(swept, engine):
         tell(f"{lost}: its job was gone; it has another one")
 
 
-def _rescued(engine: sa.Engine, job: Job) -> bool:
-    name, now = str(job.task_kwargs["name"]), time.time()
-    assert job.id is not None
+def rescued(
+    engine: sa.Engine, name: str, job: int, worker: int | None, queue: str
+) -> bool:
+    """Whether a job whose worker is gone was replaced by another one."""
+    now = time.time()
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        again = records.lost_job(connection, name, job.id, job.worker_id, now)
+        again = records.lost_job(connection, name, job, worker, now)
         if again:
-            version = job.queue.removeprefix(queue_of(""))
+            version = queue.removeprefix(queue_of(""))
             records.replaced_job(
                 connection, name, put(app, connection, name, now, version)
             )
     return again
 
 
-def _swept(engine: sa.Engine) -> list[str]:
+def swept(engine: sa.Engine, idle: float = STALLED) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
+    with engine.connect() as connection:
+        jobs = records.idle_jobs(connection, idle)
+    left = [name for job, name, *on in jobs if rescued(engine, name, job, *on)]
+
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
         records.sweep(connection)
+        records.close_left(connection, now)
         found = records.orphans(connection)
         for of in found:
             job = put(app, connection, of.name, max(of.at, now), of.version)
             records.replaced_job(connection, of.name, job)
-    return [of.name for of in found]
+    for name in records.left_accounts(engine):
+        records.free(engine, name)
+    return [*left, *(of.name for of in found)]
 
 
 async def rescues(
@@ -205,7 +216,7 @@ async def rescues(
         await asyncio.sleep(HEARTBEAT)
         try:
             await rescue(app, engine, queue, tell)
-        except (exceptions.ConnectorException, sa.exc.SQLAlchemyError) as error:
+        except Exception as error:  # whatever it is, the next look may succeed
             tell(
                 f"looking for workers that are gone has failed: {type(error).__name__}"
             )

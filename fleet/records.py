@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError, UsageError
+from engine.store.lease import lease
+from engine.store.tables import open_store
 from fleet.bundle import Bundle
 from fleet.ending import OCCUPIED, Ended, Goal, Next, State
 
@@ -128,6 +130,26 @@ class Turn:
     verdict: Mapping[str, Any]
 
 
+# A connection that leads nowhere is noticed within half a minute, and what a machine that is gone
+# had begun in the database stands in nobody's way: transactions here are short.
+LINK = {
+    "options": f"-csearch_path={SCHEMA}"  # the queue's triggers name its tables bare
+    " -cidle_in_transaction_session_timeout=15000 -clock_timeout=20000",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+# of a database that restarts, or cannot be reached
+AWAY = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    sa.exc.TimeoutError,
+)
+
+
 def connect(url: str) -> sa.Engine:
     """The database, over connections that are looked at before they are used; raises UsageError
     where the address is none of PostgreSQL.
@@ -143,24 +165,25 @@ def connect(url: str) -> sa.Engine:
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
-    waits = {
-        "options": f"-csearch_path={SCHEMA}",  # the queue's triggers name its tables bare
-        "connect_timeout": 10,
-        "keepalives_idle": 20,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-    }
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        connect_args=waits,
+        connect_args=LINK,
     )
 
 
 def store_of(engine: sa.Engine, name: str) -> str:
     """The URL of a migration's own store: a schema of the fleet's database."""
-    url = engine.url.update_query_dict({"schema": f"etl_{name}"})
-    return url.render_as_string(hide_password=False)
+    schema = schema_of(name)
+    said = {"schema": schema, "application_name": schema}
+    return engine.url.update_query_dict(said).render_as_string(
+        hide_password=False
+    )
+
+
+def schema_of(name: str) -> str:
+    """The schema of a migration's own store, and what its sessions are called."""
+    return f"etl_{name}"
 
 
 def check_name(name: str) -> None:
@@ -188,6 +211,7 @@ def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
     }
     row = {"name": name, "bundle": bundle.digest, **said}
     with engine.begin() as connection:
+        _hold_files(connection)
         connection.execute(
             insert(bundles).values(kept).on_conflict_do_nothing()
         )
@@ -206,18 +230,50 @@ def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
             .values(row)
             .on_conflict_do_update(index_elements=["name"], set_=row)
         )
+        _forget_files(connection)
     return known is None
 
 
+def _hold_files(connection: sa.Connection) -> None:
+    """Let nobody else register or forget files until the transaction ends."""
+    connection.execute(
+        sa.text(f"lock table {SCHEMA}.bundles in share row exclusive mode")
+    )
+
+
+def _forget_files(connection: sa.Connection) -> None:
+    """Take out what no migration is made of any more."""
+    used = sa.select(migrations.c.name).where(
+        migrations.c.bundle == bundles.c.digest
+    )
+    connection.execute(bundles.delete().where(~used.exists()))
+
+
 def remove(engine: sa.Engine, name: str) -> None:
-    """Forget a migration; its store stays, for it knows what was written where."""
+    """Forget a migration; its store stays, for it knows what was written where.
+
+    Raises UsageError where it has something to do, or a process of it may still be at work.
+    """
     with engine.begin() as connection:
-        for table in (reports, turns, occupied, migrations):
+        _hold_files(connection)
+        current = _locked(connection, name)
+        if current is None:
+            return
+        if current.state not in RESTING:
+            raise UsageError(
+                f"{name} is {current.state} – stop it first: etl fleet stop {name}"
+            )
+        busy = sa.select(occupied.c.name).where(occupied.c.name == name)
+        if (
+            _goes_on(connection, turns.c.name == name)
+            or connection.execute(busy).first()
+        ):
+            raise UsageError(
+                f"a turn of {name} is just ending – try again in a minute"
+            )
+        for table in (reports, turns, migrations):
             connection.execute(table.delete().where(table.c.name == name))
-        used = sa.select(migrations.c.bundle)
-        connection.execute(
-            bundles.delete().where(bundles.c.digest.not_in(used))
-        )
+        _forget_files(connection)
 
 
 def members(engine: sa.Engine) -> list[Member]:
@@ -248,12 +304,15 @@ def _member(row: sa.Row[Any]) -> Member:
     return Member(**{**row._mapping, "goal": goal})
 
 
-def bundle_of(engine: sa.Engine, digest: str) -> Bundle:
-    """The files of a migration."""
+def bundle_of(engine: sa.Engine, name: str) -> Bundle:
+    """The files of a migration, as they are registered now; raises UsageError where it has been
+    removed.
+    """
+    own = sa.select(bundles).join(migrations).where(migrations.c.name == name)
     with engine.connect() as connection:
-        row = connection.execute(
-            sa.select(bundles).where(bundles.c.digest == digest)
-        ).one()
+        row = connection.execute(own).first()
+    if row is None:
+        raise UsageError(f"{name} has been removed")
     return Bundle(row.digest, row.spec, bytes(row.archive))
 
 
@@ -364,8 +423,9 @@ def lost_job(
     """Take out a job whose worker is gone; whether the migration needs another one.
 
     The job has another number then: whatever the worker still does, should it live, concerns no
-    job that is there.
+    job that is there. The accounts stay taken: by the next turn, or until the store is free.
     """
+    current = _locked(connection, name)  # before its job, as everywhere
     gone = _JOBS.delete().where(
         _JOBS.c.id == job,
         _STATUS == "doing",
@@ -373,14 +433,63 @@ def lost_job(
     )
     if not connection.execute(gone).rowcount:
         return False  # another worker was quicker
-    current = _locked(connection, name)
     if current is None or current.job != job:
         return False
     _close(connection, name, now)
-    if _is_wanted(current, job):
-        return True
-    _leave(connection, name)
-    return False
+    _cut(connection, name)
+    return _is_wanted(current, job)
+
+
+def _cut(connection: sa.Connection, name: str) -> None:
+    """End what a turn that was taken for dead has begun in its store: nobody could take that over
+    while one of its transactions, which nobody ends, holds the lease.
+    """
+    sessions = sa.table(
+        "pg_stat_activity",
+        sa.column("pid"),
+        sa.column("application_name"),
+        sa.column("usename"),
+        sa.column("datname"),
+    )
+    theirs = (
+        sessions.c.application_name == schema_of(name),
+        sessions.c.usename == sa.func.current_user(),
+        sessions.c.datname == sa.func.current_database(),
+    )
+    ended = sa.func.pg_terminate_backend(sessions.c.pid)
+    connection.execute(sa.select(ended).where(*theirs))
+
+
+def idle_jobs(
+    connection: sa.Connection, seconds: float
+) -> list[tuple[Any, ...]]:
+    """Jobs that a worker took and has no turn of, though it lives: what it would have entered in
+    the queue was lost. Number, migration, worker and queue of each.
+
+    Before a turn has begun, and after it has ended, that is so for a moment.
+    """
+    events = sa.table(
+        "procrastinate_events",
+        sa.column("job_id"),
+        sa.column("type"),
+        sa.column("at"),
+        schema=SCHEMA,
+    )
+    since = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    recent = sa.func.extract("epoch", since)
+    taken = sa.select(events.c.job_id).where(
+        events.c.job_id == _JOBS.c.id,
+        sa.cast(events.c.type, sa.Text) == "started",
+        events.c.at > since,
+    )
+    turn = sa.select(turns.c.id).where(
+        turns.c.name == _JOBS.c.lock,
+        sa.or_(turns.c.ended == 0, turns.c.ended > recent),
+    )
+    found = sa.select(
+        _JOBS.c.id, _JOBS.c.lock, _JOBS.c.worker_id, _JOBS.c.queue_name
+    ).where(_STATUS == "doing", ~taken.exists(), ~turn.exists())
+    return [tuple(row) for row in connection.execute(found)]
 
 
 def orphans(connection: sa.Connection) -> list[Member]:
@@ -414,6 +523,43 @@ def sweep(connection: sa.Connection) -> None:
     connection.execute(_JOBS.delete().where(_STATUS.in_(done)))
 
 
+def close_left(connection: sa.Connection, now: float) -> None:
+    """Close turns that no job has: their workers were stopped before they could enter the end."""
+    doing = sa.select(_JOBS.c.id).where(
+        _JOBS.c.lock == turns.c.name, _STATUS == "doing"
+    )
+    left = sa.select(turns.c.name).where(turns.c.ended == 0, ~doing.exists())
+    for name in connection.execute(left).scalars().all():
+        _close(connection, name, now)
+
+
+def left_accounts(engine: sa.Engine) -> list[str]:
+    """Migrations that have accounts and no turn that goes on."""
+    going = sa.select(turns.c.id).where(
+        turns.c.name == occupied.c.name, turns.c.ended == 0
+    )
+    left = sa.select(occupied.c.name).where(~going.exists()).distinct()
+    with engine.connect() as connection:
+        return list(connection.execute(left).scalars())
+
+
+def free(engine: sa.Engine, name: str) -> None:
+    """Free the accounts of a migration without a turn, once its store is free: until then, a turn
+    that was taken for dead may be at work on them. It cannot go on afterwards, for the lease has
+    another number.
+    """
+    with closing(open_store(store_of(engine, name))) as store:
+        try:
+            with lease(store):
+                pass
+        except StoreError:
+            return
+    with engine.begin() as connection:
+        _locked(connection, name)
+        if not _goes_on(connection, turns.c.name == name):
+            _leave(connection, name)
+
+
 def replaced_job(connection: sa.Connection, name: str, job: int) -> None:
     """Enter the number of the job that goes on."""
     own = migrations.c.name == name
@@ -429,7 +575,7 @@ def progress(engine: sa.Engine, turn: int, far: Mapping[str, Any]) -> None:
     statement = (
         turns.update().where(turns.c.id == turn).values(now=json.dumps(far))
     )
-    with suppress(sa.exc.OperationalError), engine.begin() as connection:
+    with suppress(sa.exc.SQLAlchemyError), engine.begin() as connection:
         connection.execute(statement)
 
 
@@ -446,7 +592,7 @@ def end_turn(  # noqa: PLR0913
     the turn had been taken for dead.
 
     Its accounts are free then, unless somebody else held the store: a turn that was taken for dead
-    may still be at work on them, for as long as others are tried.
+    may still be at work on them.
     """
     values = {
         "ended": now,
@@ -469,18 +615,26 @@ def end_turn(  # noqa: PLR0913
             _enter(connection, of.name, after, {})
         else:
             after = Next(current.state)
-        if ended.code != STORE_HELD or not after.at:
+        if ended.code != STORE_HELD:
             _leave(connection, of.name)
     return after
 
 
 def is_going(engine: sa.Engine, name: str) -> bool:
     """Whether a turn of a migration has not ended."""
-    going = sa.select(turns.c.id).where(
-        turns.c.name == name, turns.c.ended == 0
-    )
     with engine.connect() as connection:
-        return connection.execute(going).first() is not None
+        return _goes_on(connection, turns.c.name == name)
+
+
+def goes_on(engine: sa.Engine, turn: int) -> bool:
+    """Whether a turn has not ended, and was not taken for dead."""
+    with engine.connect() as connection:
+        return _goes_on(connection, turns.c.id == turn)
+
+
+def _goes_on(connection: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
+    going = sa.select(turns.c.id).where(which, turns.c.ended == 0)
+    return connection.execute(going).first() is not None
 
 
 def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from engine.errors import EtlError, QuotaExhausted
@@ -26,6 +27,7 @@ from engine.plan.cost import Plan
 from engine.session import Event
 from fleet.accounts import occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
+from fleet.process import SILENCE
 from workbench.approval import APPROVALS
 
 HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
@@ -67,11 +69,23 @@ def _voice() -> Say:
 
 
 def _until_the_worker_ends() -> None:
-    """Its end of the pipe closes however it ends, killed as well."""
-    sys.stdin.read()
+    """Its end of the pipe closes however it ends, killed as well; one that is frozen, or has lost
+    the database, says nothing any more.
+    """
+    heard = SimpleQueue[str]()
+    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
+    with suppress(Empty):
+        while heard.get(timeout=SILENCE):
+            pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE)
     os._exit(INTERRUPTED)
+
+
+def _hear(heard: SimpleQueue[str]) -> None:
+    for word in sys.stdin:
+        heard.put(word)
+    heard.put("")
 
 
 class Occupied(Exception):

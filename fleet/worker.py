@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,7 +38,7 @@ from fleet.ending import (
     opening,
     over,
 )
-from fleet.process import CRASHED, PATIENCE, plain, started
+from fleet.process import CRASHED, PATIENCE, Found, plain, started
 from fleet.queue import (
     HEARTBEAT,
     STALLED,
@@ -179,11 +181,12 @@ async def _taken(
     """A turn that has been entered, to its end."""
     verdict: Mapping[str, Any] = {}
     try:
-        ended, verdict = await _carried_out(worker, of, goal, begun)
+        with _placed(worker, of.name) as place:
+            ended, verdict = await _carried_out(worker, of, goal, begun, place)
     except EtlError as error:
         ended = Ended(error.exit_code, plain(str(error)))
-    except asyncio.CancelledError:  # before it had a process
-        ended = Ended(INTERRUPTED)
+    except (asyncio.CancelledError, *records.AWAY):
+        ended = Ended(INTERRUPTED)  # before it had a process
     except Exception as error:
         worker.tell(f"{of.name}: {type(error).__name__}: {plain(str(error))}")
         ended = Ended(CRASHED, f"internal error in etl: {type(error).__name__}")
@@ -203,17 +206,24 @@ async def _taken(
         raise Again(follows.at)
 
 
+@contextmanager
+def _placed(worker: Worker, name: str) -> Iterator[Path]:
+    """A folder for one turn: nothing in it is needed by another, which may run elsewhere."""
+    worker.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = Path(tempfile.mkdtemp(dir=worker.folder, prefix=f"{name}-"))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 async def _carried_out(
-    worker: Worker, of: records.Member, goal: Goal, begun: int
+    worker: Worker, of: records.Member, goal: Goal, begun: int, place: Path
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
-    bundle = await asyncio.to_thread(
-        records.bundle_of, worker.engine, of.bundle
-    )
-    spec = await asyncio.to_thread(unpacked, bundle, worker.folder / "bundles")
+    bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.name)
+    spec = await asyncio.to_thread(unpacked, bundle, place)
     env = await variables(worker.secrets, of.secrets)
-    place = worker.folder / "work" / of.name
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = records.store_of(worker.engine, of.name)
     order = {"spec": str(spec), "store": store, "stage": goal.stage}
 
@@ -226,7 +236,8 @@ async def _carried_out(
         return other
 
     process = await started(order, place, env, hear)
-    found = await process.ended(partial(_is_over, worker, goal, time.time()))
+    look = partial(_looked_at, worker, goal, begun, time.time())
+    found = await process.ended(look)
     # the files of a bundle are at another place on every machine: people know them by their names
     reason = str(found.get("reason", "".join(others)))
     reason = reason.replace(f"{spec.parent.parent}{os.sep}", "")
@@ -246,29 +257,39 @@ def _heard(
     if "accounts" not in said:
         return ""
     accounts = said["accounts"]
-    other = records.occupy(worker.engine, begun, name, accounts, time.time())
+    try:
+        other = records.occupy(
+            worker.engine, begun, name, accounts, time.time()
+        )
+    except sa.exc.SQLAlchemyError:
+        return "the database"
     if not other:
         worker.tell(f"{name} begins")
     return other
 
 
-async def _is_over(worker: Worker, goal: Goal, began: float) -> bool:
-    """Whether a turn has to end: its window closes, or others wait while it had its share."""
+async def _looked_at(
+    worker: Worker, goal: Goal, begun: int, began: float
+) -> Found:
+    """Whether a turn has to end: its window closes, others wait while it had its share, or it was
+    taken for dead.
+    """
     now = time.time()
     closes = closing(goal.window, began)
     if closes and now >= closes:
-        return True
-    if now - began <= worker.slice:
-        return False
+        return "is over"
+    had_its_share = now - began > worker.slice
     try:
-        return (
-            await asyncio.to_thread(
-                records.due, worker.engine, queue_of(VERSION)
-            )
-            > 0
-        )
+        ends = await asyncio.to_thread(_ends, worker, begun, had_its_share)
     except sa.exc.SQLAlchemyError:
-        return False
+        return "unknown"
+    return "is over" if ends else "goes on"
+
+
+def _ends(worker: Worker, begun: int, had_its_share: bool) -> bool:
+    if not records.goes_on(worker.engine, begun):
+        return True
+    return had_its_share and records.due(worker.engine, queue_of(VERSION)) > 0
 
 
 async def _keep(
@@ -315,7 +336,7 @@ async def _entered(
         )
         try:
             return await asyncio.to_thread(enter)
-        except sa.exc.OperationalError:
+        except records.AWAY:
             if time.time() > end:
                 raise
             await asyncio.sleep(AWAY)
