@@ -24,9 +24,10 @@ from engine.config.document import parse
 from engine.errors import UsageError
 from engine.language.compile import load_migration
 from fleet import queue, records, status
-from fleet.bundle import packed, unpacked
+from fleet.bundle import Bundle, packed, unpacked
 from fleet.ending import Goal, opening, span
 from fleet.forecast import added_up
+from fleet.notify import check_target
 from fleet.records import Member
 from fleet.secrets import Secrets, check_reference
 from fleet.worker import Worker, work
@@ -67,11 +68,12 @@ def fleet_group() -> None:
 @fleet_group.command("init")
 @db
 def init(engine: sa.Engine) -> None:
-    """Make the fleet's tables and its queue; what is there stays."""
+    """Make the fleet's tables and its queue, or bring them up to this version of both."""
     records.make_tables(engine)
-    queue.make_queue(engine)
+    done = queue.make_queue(engine)
     click.echo(
-        "the database has a fleet; register a migration: etl fleet add NAME SPEC"
+        f"the database has a fleet, its queue was {done}; register a migration: etl fleet add NAME"
+        " SPEC"
     )
 
 
@@ -82,7 +84,7 @@ def init(engine: sa.Engine) -> None:
     "--secrets",
     "reference",
     metavar="REF",
-    help="Whose NAME.env to use; default NAME.",
+    help="Whose NAME.env to use; default NAME, or what it is registered with.",
 )
 @click.option(
     "--set",
@@ -99,34 +101,42 @@ def add(
     settings: Sequence[str],
     engine: sa.Engine,
 ) -> None:
-    """Register a migration with its files as they are now, or replace them."""
+    """Register a migration with its files as they are now, or replace them; what was set and
+    whose secrets it uses stays, unless it is said anew.
+    """
     records.check_name(name)
-    reference = reference or name
-    check_reference(reference)
     records.check(engine)
-    text = (
-        settings_changed(spec, dict(map(_setting, settings)))
-        if settings
-        else ""
-    )
-    _register(engine, name, spec, reference, text)
+    before = records.found(engine, name)
+    reference = reference or (before.secrets if before else name)
+    check_reference(reference)
+    kept = json.loads(before.settings) if before else {}
+    changed = kept | dict(map(_setting, settings))
+    if kept:
+        words = " ".join(f"{key}={value}" for key, value in changed.items())
+        click.echo(f"{name}: as before and now, --set {words}")
+    text = settings_changed(spec, changed) if changed else ""
+    _register(engine, name, packed(spec, text), reference, changed)
 
 
 def _register(
-    engine: sa.Engine, name: str, spec: Path, reference: str, text: str = ""
+    engine: sa.Engine,
+    name: str,
+    bundle: Bundle,
+    reference: str,
+    settings: Mapping[str, Any],
 ) -> None:
-    bundle = packed(spec, text)
     with tempfile.TemporaryDirectory() as folder:
-        load_migration(
-            unpacked(bundle, Path(folder)), variables()
-        )  # as a worker will, or not at all
+        spec = unpacked(bundle, Path(folder))
+        load_migration(spec, variables())  # as a worker will, or not at all
+        approved = _approved_by(spec)
     new = records.register(
         engine,
         name,
         bundle,
         version=queue.VERSION,
         secrets=reference,
-        approved=_approved_by(spec),
+        approved=approved,
+        settings=json.dumps(settings),
     )
     what = "registered" if new else "replaced; the next turn uses the new files"
     click.echo(f"{name}: {bundle.spec} as {bundle.digest[:8]} is {what}")
@@ -162,7 +172,8 @@ def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
                 now=time.time(),
                 despite=despite,
             )
-        _register(engine, name, spec, of.secrets)
+        settings = json.loads(of.settings)
+        _register(engine, name, packed(spec), of.secrets, settings)
     click.echo(
         f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}"
     )
@@ -220,10 +231,12 @@ def start(  # noqa: PLR0913
     engine: sa.Engine,
 ) -> None:
     """Give migrations something to do: STAGE is plan, sample, run, delta, verify or rollback."""
+    if every and not interval(every):
+        raise UsageError("--every has to be longer than 0 s")
     goal = Goal(stage, interval(every), moment_of(until), window)
     if window:
         span(window)
-    first = opening(window, moment_of(at) or time.time())
+    first = opening(window, moment_of(at, "--at") or time.time())
     if goal.until and first > goal.until:
         raise UsageError("--until is over before the first turn could begin")
     found = _registered(engine, names)
@@ -287,7 +300,7 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
 @click.option(
     "--notify",
     default="",
-    metavar="COMMAND",
+    metavar="URL|COMMAND",
     help="Is told what happens, as JSON.",
 )
 @click.option(
@@ -295,6 +308,13 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
     type=click.IntRange(1, 65535),
     metavar="PORT",
     help="For Prometheus.",
+)
+@click.option(
+    "--metrics-address",
+    "address",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where --metrics is answered; 0.0.0.0 in a container.",
 )
 @click.option(
     "--work",
@@ -311,10 +331,12 @@ def worker(  # noqa: PLR0913
     command: str,
     notify: str,
     metrics: int | None,
+    address: str,
     place: Path,
     engine: sa.Engine,
 ) -> None:
     """Take turns until a signal asks to stop; any number of these, on any machine."""
+    check_target(notify)
     records.check(engine)
     others = [
         of.name for of in records.members(engine) if of.version != queue.VERSION
@@ -326,7 +348,7 @@ def worker(  # noqa: PLR0913
     if metrics:
         from fleet.metrics import serve  # most workers serve none
 
-        serve(engine, metrics)
+        serve(engine, metrics, address)
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = Worker(
         engine,

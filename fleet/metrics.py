@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from engine.errors import UsageError
 from fleet.ending import State
 from fleet.status import collected
 
@@ -51,14 +52,29 @@ class Migrations(Collector):
                 if row[figure] is not None:
                     gauge.add_metric((row["name"],), float(row[figure]))
             yield gauge
+        spent = GaugeMetricFamily(
+            "etl_migration_spent",
+            "what is spent of a limit of a day or longer",
+            labels=("name", "account", "limit"),
+        )
+        for row in rows:
+            for use in row["today"]:
+                labels = (row["name"], use["account"], use["limit"])
+                spent.add_metric(labels, float(use["spent"]))
+        yield spent
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing is asked of the database before Prometheus asks."""
         return []
 
 
-def serve(engine: sa.Engine, port: int) -> None:
-    """Answer `/metrics` on this machine from a thread of its own."""
+def serve(engine: sa.Engine, port: int, address: str) -> None:
+    """Answer `/metrics` from a thread of its own; raises UsageError where that cannot be."""
     registry = CollectorRegistry()
     registry.register(Migrations(engine))
-    start_http_server(port, addr="127.0.0.1", registry=registry)
+    try:
+        start_http_server(port, addr=address, registry=registry)
+    except OSError as error:
+        raise UsageError(
+            f"--metrics {port} cannot be answered at {address}: {error.strerror}"
+        ) from None

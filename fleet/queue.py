@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import procrastinate
 import sqlalchemy as sa
 from procrastinate import retry
 from procrastinate.jobs import Job
+from procrastinate.schema import SchemaManager
 
 from fleet import records
 from fleet.records import LINK, SCHEMA
@@ -114,15 +118,54 @@ def opened(engine: sa.Engine) -> Iterator[procrastinate.App]:
         yield app
 
 
-def make_queue(engine: sa.Engine) -> None:
-    """Make the queue's tables, unless they are there."""
-    with engine.connect() as connection:
-        if sa.inspect(connection).has_table(
+def make_queue(engine: sa.Engine) -> str:
+    """Make the queue's tables, or bring them up to the version of Procrastinate that is installed;
+    what was done.
+
+    They come with its scripts: one for each change, named by the version that needs it, a part
+    before (`pre`) and one after (`post`) workers of the old version have ended, as they have here.
+    https://procrastinate.readthedocs.io/en/stable/howto/production/migrations.html
+    """
+    installed = version("procrastinate")
+    with engine.begin() as connection:
+        _one_at_a_time(connection)
+        there = sa.inspect(connection).has_table(
             "procrastinate_jobs", schema=SCHEMA
-        ):
-            return
-    with opened(engine) as app:
-        app.schema_manager.apply_schema()
+        )
+        found = records.queue_version(connection) if there else installed
+        driver = connection.connection.driver_connection
+        if not there:
+            _apply(driver, SchemaManager.get_schema())
+        for script in _later_than(found) if there else ():
+            _apply(driver, script.read_text(encoding="utf-8"))
+        records.set_queue_version(connection, installed)
+    if not there:
+        return "made"
+    return "left" if found == installed else f"brought up from {found}"
+
+
+def _one_at_a_time(connection: sa.Connection) -> None:
+    name = sa.func.hashtext("etl fleet init")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
+
+
+def _apply(driver: Any, script: str) -> None:
+    with driver.cursor() as cursor:
+        cursor.execute(script)
+
+
+def _later_than(found: str) -> list[Path]:
+    """The scripts of changes after a version, in order."""
+    scripts = Path(SchemaManager.get_migrations_path()).glob("*.sql")
+    return [
+        script
+        for script in sorted(scripts)
+        if _numbers(script.name.partition("_")[0]) > _numbers(found)
+    ]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def put(
@@ -154,12 +197,12 @@ def take_out(
     app.job_manager.cancel_job_by_id(job, abort=True, connection=driver)
 
 
-async def rescue(
-    app: procrastinate.App, engine: sa.Engine, queue: str, tell: Tell
-) -> None:
-    """Queue anew what workers had that are gone, and settle what nobody wants any more."""
+async def rescue(app: procrastinate.App, engine: sa.Engine, tell: Tell) -> None:
+    """Queue anew what workers had that are gone, of other versions too, whose workers may all be;
+    and settle what nobody wants any more.
+    """
     found = await app.job_manager.get_stalled_jobs(
-        queue=queue, task_name=TURN, seconds_since_heartbeat=STALLED
+        task_name=TURN, seconds_since_heartbeat=STALLED
     )
     for job in found:
         assert job.id is not None
@@ -209,14 +252,15 @@ def swept(engine: sa.Engine, idle: float = STALLED) -> list[str]:
 
 
 async def rescues(
-    app: procrastinate.App, engine: sa.Engine, queue: str, tell: Tell
+    app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
     while True:
-        await asyncio.sleep(HEARTBEAT)
         try:
-            await rescue(app, engine, queue, tell)
+            await asyncio.to_thread(records.seen, engine, worker, VERSION)
+            await rescue(app, engine, tell)
         except Exception as error:  # whatever it is, the next look may succeed
             tell(
                 f"looking for workers that are gone has failed: {type(error).__name__}"
             )
+        await asyncio.sleep(HEARTBEAT)

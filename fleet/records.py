@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from engine.errors import StoreError, UsageError
 from engine.store.lease import lease
 from engine.store.tables import open_store
 from fleet.bundle import Bundle
-from fleet.ending import OCCUPIED, Ended, Goal, Next, State
+from fleet.ending import OCCUPIED, Ended, Goal, Next, State, marked
 
 SCHEMA = "fleet"
 RESTING = ("idle", "waiting", "stopped")
@@ -51,6 +52,8 @@ migrations = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("job", sa.BigInteger, nullable=False, server_default="0"),
+    # JSON: what `add --set` has changed
+    sa.Column("settings", sa.Text, nullable=False, server_default="{}"),
 )
 turns = sa.Table(
     "turns",
@@ -76,6 +79,14 @@ occupied = sa.Table(
         "account", sa.Text, primary_key=True
     ),  # a digest of address and key
     sa.Column("name", sa.Text, nullable=False),
+)
+# which version a worker is of; the queue knows whether it lives
+crew = sa.Table(
+    "crew",
+    _data,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("seen", sa.Double, nullable=False),  # by the database's clock
 )
 reports = sa.Table(
     "reports",
@@ -112,6 +123,7 @@ class Member:
     failures: int
     reason: str
     job: int
+    settings: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +207,40 @@ def check_name(name: str) -> None:
         )
 
 
+_SETTINGS = (
+    f"alter table {SCHEMA}.migrations"
+    " add column if not exists settings text not null default '{}'"
+)
+
+
 def make_tables(engine: sa.Engine) -> None:
-    """Make the schema and the tables that are not there yet."""
+    """Make the schema, and the tables and columns that are not there yet."""
     with engine.begin() as connection:
         connection.execute(sa.text(f"create schema if not exists {SCHEMA}"))
         _data.create_all(connection)
+        connection.execute(sa.text(_SETTINGS))
+
+
+# a remark of the database's on the queue's table: which version of Procrastinate it is of
+_QUEUE = f"{SCHEMA}.procrastinate_jobs"
+FIRST = "3.8.0"  # of the first fleets, which had no remark
+
+
+def queue_version(connection: sa.Connection) -> str:
+    """The version of Procrastinate that the queue's tables were made or brought up by."""
+    said = sa.func.obj_description(sa.func.to_regclass(_QUEUE), "pg_class")
+    return str(connection.execute(sa.select(said)).scalar() or FIRST)
+
+
+def set_queue_version(connection: sa.Connection, version: str) -> None:
+    """Remember the version of Procrastinate that the queue's tables are of."""
+    if not re.fullmatch(r"[\w.+-]+", version):
+        raise StoreError(f"{version!r} is no version of the queue")
+    connection.execute(
+        sa.text(
+            f"comment on table {_QUEUE} is '{version}'"
+        )  # no parameter can stand here
+    )
 
 
 def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
@@ -285,18 +326,24 @@ def members(engine: sa.Engine) -> list[Member]:
         return [_member(row) for row in rows]
 
 
-def member(engine: sa.Engine, name: str) -> Member:
-    """One migration; raises UsageError where it is not registered."""
+def found(engine: sa.Engine, name: str) -> Member | None:
+    """One migration; None where it is not registered."""
     with engine.connect() as connection:
         row = connection.execute(
             sa.select(migrations).where(migrations.c.name == name)
         ).first()
-    if row is None:
+    return None if row is None else _member(row)
+
+
+def member(engine: sa.Engine, name: str) -> Member:
+    """One migration; raises UsageError where it is not registered."""
+    of = found(engine, name)
+    if of is None:
         raise UsageError(
             f"there is no migration {name!r} – etl fleet status lists them, etl fleet add"
             " registers one"
         )
-    return _member(row)
+    return of
 
 
 def _member(row: sa.Row[Any]) -> Member:
@@ -329,12 +376,14 @@ def halt(connection: sa.Connection, name: str) -> None:
     _enter(connection, name, Next("stopped"), {})
 
 
-def rest(engine: sa.Engine, of: Member, after: Next) -> None:
-    """Enter that no turn follows, where nobody has decided otherwise meanwhile."""
+def rest(engine: sa.Engine, of: Member, after: Next) -> bool:
+    """Enter that no turn follows, where nobody has decided otherwise meanwhile; whether it was."""
     with engine.begin() as connection:
         current = _locked(connection, of.name)
-        if current is not None and _is_wanted(current, of.job):
-            _enter(connection, of.name, after, {})
+        if current is None or not _is_wanted(current, of.job):
+            return False
+        _enter(connection, of.name, after, {})
+    return True
 
 
 def _locked(connection: sa.Connection, name: str) -> Member | None:
@@ -433,11 +482,10 @@ def lost_job(
     )
     if not connection.execute(gone).rowcount:
         return False  # another worker was quicker
-    if current is None or current.job != job:
-        return False
+    # one job of a migration at a time: the turn was this job's, whichever is wanted now
     _close(connection, name, now)
     _cut(connection, name)
-    return _is_wanted(current, job)
+    return current is not None and _is_wanted(current, job)
 
 
 def _cut(connection: sa.Connection, name: str) -> None:
@@ -611,8 +659,9 @@ def end_turn(  # noqa: PLR0913
         # it was none: only its reason is of interest
         if ended.code == OCCUPIED:
             connection.execute(turns.delete().where(turns.c.id == turn))
-        if _is_wanted(current, of.job):
-            _enter(connection, of.name, after, {})
+        if current.goal is not None and _is_wanted(current, of.job):
+            goal = asdict(marked(current.goal, ended))
+            _enter(connection, of.name, after, {"goal": json.dumps(goal)})
         else:
             after = Next(current.state)
         if ended.code != STORE_HELD:
@@ -690,6 +739,36 @@ def reports_of(engine: sa.Engine, name: str) -> dict[str, bytes]:
         }
 
 
+# -- workers
+
+
+def seen(engine: sa.Engine, name: str, version: str) -> None:
+    """Enter that a worker lives, and forget those that have not been seen for a day."""
+    clock = sa.func.extract("epoch", sa.func.now())
+    row = {"name": name, "version": version, "seen": clock}
+    with engine.begin() as connection:
+        connection.execute(
+            insert(crew)
+            .values(row)
+            .on_conflict_do_update(index_elements=["name"], set_=row)
+        )
+        connection.execute(crew.delete().where(crew.c.seen < clock - 86_400))
+
+
+def gone(engine: sa.Engine, name: str) -> None:
+    """Enter that a worker has ended."""
+    with engine.begin() as connection:
+        connection.execute(crew.delete().where(crew.c.name == name))
+
+
+def workers(engine: sa.Engine, seconds: float = 60.0) -> Counter[str]:
+    """How many workers of each version were seen lately."""
+    clock = sa.func.extract("epoch", sa.func.now())
+    lately = sa.select(crew.c.version).where(crew.c.seen > clock - seconds)
+    with engine.connect() as connection:
+        return Counter(connection.execute(lately).scalars())
+
+
 # -- the queue, looked at
 
 
@@ -709,9 +788,7 @@ def check(engine: sa.Engine) -> None:
     where = engine.url.render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
-            found = sa.inspect(connection).has_table(
-                "migrations", schema=SCHEMA
-            )
+            there = sa.inspect(connection).get_table_names(schema=SCHEMA)
     except sa.exc.SQLAlchemyError as error:
         reason = (
             str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -719,7 +796,11 @@ def check(engine: sa.Engine) -> None:
         raise StoreError(
             f"the database {where} cannot be used: {reason}"
         ) from None
-    if not found:
+    if "migrations" not in there:
         raise StoreError(
             f"the database {where} has no fleet yet – etl fleet init makes one"
+        )
+    if not {table.name for table in _data.sorted_tables} <= {*there}:
+        raise StoreError(
+            f"the fleet in {where} is of an older etl – etl fleet init brings it up to date"
         )

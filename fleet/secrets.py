@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from engine.errors import UsageError
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
 # what a turn has of the worker's own environment; nothing of it is a key
 INHERITED = (
     "PATH",
@@ -51,7 +52,7 @@ def check_reference(reference: str) -> None:
 
 
 async def variables(secrets: Secrets, reference: str) -> dict[str, str]:
-    """The environment of a turn: the named secrets, and of the worker's what is no secret.
+    """The variables of a migration, keys among them.
 
     Raises UsageError where they are not to be had.
     """
@@ -61,9 +62,16 @@ async def variables(secrets: Secrets, reference: str) -> dict[str, str]:
     else:
         text = _written(secrets.folder, reference)
     found = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return inherited(os.environ) | {
-        key: value for key, value in found.items() if value
-    }
+    return {key: value for key, value in found.items() if value}
+
+
+def hidden(found: Mapping[str, str]) -> list[str]:
+    """What of a migration's variables nobody may read anywhere: all but addresses."""
+    return [
+        value
+        for value in found.values()
+        if "://" not in value and not _EMAIL.fullmatch(value)
+    ]
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet import records
-from fleet.records import Member, Turn
+from fleet.records import RESTING, Member, Turn
 
 COLUMNS = {
     "name": "migration",
@@ -23,19 +24,25 @@ COLUMNS = {
     "far": "how far",
     "arrived": "arrived",
     "attention": "attention",
+    "today": "spent of the day",
     "next": "next turn, UTC",
     "approved": "approved by",
 }
 FOR_A_PERSON = ("waiting",)
+TOKENS = {"cost": "tokens"}
 
 
 def collected(engine: sa.Engine) -> list[dict[str, Any]]:
     """One row for each migration."""
     last = records.last_turns(engine)
-    return [_row(of, last.get(of.name)) for of in records.members(engine)]
+    now, workers = time.time(), records.workers(engine)
+    return [
+        {**_row(of, last.get(of.name), now), "workers": workers[of.version]}
+        for of in records.members(engine)
+    ]
 
 
-def _row(of: Member, last: Turn | None) -> dict[str, Any]:
+def _row(of: Member, last: Turn | None, at: float) -> dict[str, Any]:
     goal = of.goal
     goes_on = last is not None and not last.ended
     now = last.now if last is not None and goes_on else {}
@@ -54,6 +61,11 @@ def _row(of: Member, last: Turn | None) -> dict[str, Any]:
         "waits": now.get("waits"),
         "arrived": verdict.get("arrived"),
         "attention": verdict.get("attention"),
+        "today": [
+            use
+            for use in now.get("today") or verdict.get("today", ())
+            if use["until"] > at
+        ],
         "at": of.at,
         "reason": of.reason,
         "approved": of.approved,
@@ -67,12 +79,18 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     """A row as people read it."""
     found = {key: _text(row.get(key)) for key in COLUMNS}
     found["far"] = _far(row)
+    found["today"] = ", ".join(map(_spent, row["today"]))
     found["next"] = (
         moment(row["at"])
         if row["state"] in ("queued", "paused", "retrying")
         else ""
     )
     return found
+
+
+def _spent(use: Mapping[str, Any]) -> str:
+    unit = TOKENS.get(use["unit"], use["unit"])
+    return f"{use['spent']:,} of {use['of']:,} {unit} ({use['account']})"
 
 
 def _text(value: Any) -> str:
@@ -111,6 +129,15 @@ def show(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     console.print(Text(summary(rows)))
 
 
+def without_workers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Migrations with something to do in a version of etl that has no worker."""
+    return [
+        row["name"]
+        for row in rows
+        if row["state"] not in RESTING and not row["workers"]
+    ]
+
+
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many migrations are in which state, and whether somebody is needed."""
     if not rows:
@@ -123,6 +150,13 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     findings = sum(row["attention"] or 0 for row in rows)
     said = [f"a person is needed for {', '.join(needed)}"] if needed else []
     said += [f"{findings:,} findings need attention"] if findings else []
+    left = without_workers(rows)
+    versions = sorted({row["version"] for row in rows if row["name"] in left})
+    said += (
+        [f"no worker of etl {', '.join(versions)} for {', '.join(left)}"]
+        if left
+        else []
+    )
     return f"{len(rows)} migrations: {states}; {'; '.join(said) or 'nobody is needed'}"
 
 

@@ -22,17 +22,19 @@ from typing import Any
 from engine.errors import EtlError, QuotaExhausted
 from engine.language.compile import Migration
 from engine.library.migration import OpenMigration
-from engine.library.opening import held
+from engine.library.opening import Held, held
 from engine.plan.cost import Plan
 from engine.session import Event
 from fleet.accounts import occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.process import SILENCE
+from fleet.spent import today
 from workbench.approval import APPROVALS
 
 HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
+TOKENS = 10.0  # seconds between two looks at what is spent
 GO = "go\n"
 Say = Callable[[Mapping[str, Any]], None]
 FIGURES = (
@@ -51,7 +53,9 @@ def main() -> None:
     """Take the order, carry it out, say how it ended."""
     say = _voice()
     order = json.loads(sys.stdin.readline())
-    say({"ended": carried_out(order, say)})
+    far = Far(say)
+    ended = carried_out(order, say, far)
+    say({"ended": {**ended, "today": far.today}})
 
 
 def _voice() -> Say:
@@ -100,9 +104,8 @@ def _asked(migration: Migration, say: Say) -> None:
     threading.Thread(target=_until_the_worker_ends, daemon=True).start()
 
 
-def carried_out(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
+def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
     """Do what an order says; how it ended, by exit code."""
-    far = Far(say)
     try:
         with held(
             Path(order["spec"]),
@@ -113,7 +116,11 @@ def carried_out(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
             admit=lambda migration: _asked(migration, say),
             holds=HOLDS,
         ) as found:
-            return _done(OpenMigration(found, APPROVALS), order["stage"])
+            far.held = found
+            try:
+                return _done(OpenMigration(found, APPROVALS), order["stage"])
+            finally:
+                far.look()
     except QuotaExhausted as pause:
         return {
             "code": pause.exit_code,
@@ -198,6 +205,16 @@ class Far:
         self._first = (time.monotonic(), 0)  # of this stage
         self._said = 0.0
         self._turn = threading.Lock()
+        self._looked = 0.0
+        self.held: Held | None = None
+        self.today: list[dict[str, Any]] = []
+
+    def look(self) -> None:
+        """Look at what is spent of the accounts' days; a store that is away says so itself."""
+        self._looked = time.monotonic()
+        if self.held is not None:
+            with suppress(EtlError):
+                self.today = today(self.held)
 
     def progress(self, label: str, done: int, total: int | None) -> None:
         """Hear how far a stage is."""
@@ -224,6 +241,7 @@ class Far:
                     {
                         "now": {
                             **self._now,
+                            "today": self.today,
                             "waits": round(event.seconds),
                             "for": event.text,
                         }
@@ -231,9 +249,11 @@ class Far:
                 )
 
     def _say(self, now: float) -> None:
+        if now - self._looked >= TOKENS:
+            self.look()
         if now - self._said >= SELDOM:
             self._said = now
-            self._tell({"now": self._now})
+            self._tell({"now": {**self._now, "today": self.today}})
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shlex
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ import psycopg
 import sqlalchemy as sa
 from procrastinate import exceptions
 
+from engine.connector.auth import redactor
 from engine.errors import EtlError, UsageError
 from fleet import records
 from fleet.bundle import unpacked
@@ -38,7 +36,8 @@ from fleet.ending import (
     opening,
     over,
 )
-from fleet.process import CRASHED, PATIENCE, Found, plain, started
+from fleet.notify import PATIENCE, News, tell_of
+from fleet.process import CRASHED, Found, plain, started
 from fleet.queue import (
     HEARTBEAT,
     STALLED,
@@ -48,7 +47,7 @@ from fleet.queue import (
     queue_of,
     rescues,
 )
-from fleet.secrets import Secrets, variables
+from fleet.secrets import Secrets, hidden, inherited, variables
 
 SLICE = (
     1800.0  # seconds of a turn, after which it makes room for others that wait
@@ -63,6 +62,8 @@ AWAY_ERRORS = (
 )
 
 Tell = Callable[[str], None]
+WHAT = {0: "done", 1: "attention"}
+SAID = {"waiting": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class Worker:
     secrets: Secrets
     concurrency: int
     tell: Tell
-    notify: str = ""  # a command that hears what people should know
+    notify: str = (
+        ""  # a command or an address that hears what people should know
+    )
     name: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}"
     )
@@ -98,6 +101,10 @@ async def work(worker: Worker) -> None:
             )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), AWAY)
+    with suppress(sa.exc.SQLAlchemyError):
+        await asyncio.to_thread(records.gone, worker.engine, worker.name)
+    if worker.telling:
+        await asyncio.wait(worker.telling, timeout=PATIENCE)
 
 
 async def _until(stopping: asyncio.Event, worker: Worker) -> None:
@@ -113,7 +120,7 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
         looking = asyncio.create_task(
-            rescues(app, worker.engine, queue, worker.tell)
+            rescues(app, worker.engine, worker.name, worker.tell)
         )
         try:
             await asyncio.wait(
@@ -163,7 +170,7 @@ async def turn(worker: Worker, name: str, job: int) -> None:
     at = of.at if of.state != "running" else now
     at = max(at, opening(of.goal.window, now))
     if of.goal.until and max(at, now) > of.goal.until:
-        await asyncio.to_thread(records.rest, engine, of, over(of.goal))
+        await _too_late(worker, of, of.goal)
         return
     if at > now + 1:
         raise Again(at)
@@ -175,11 +182,24 @@ async def turn(worker: Worker, name: str, job: int) -> None:
         await _taken(worker, of, of.goal, begun)
 
 
+async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
+    """No turn may begin any more."""
+    follows = over(goal, of.reason)
+    if await asyncio.to_thread(records.rest, worker.engine, of, follows):
+        worker.tell(f"{of.name}: the time for {goal.stage} is over")
+        what = "failed" if follows.reason else "done"
+        _notify(
+            worker,
+            News(of.name, goal.stage, what, None, follows.reason, 0.0),
+        )
+
+
 async def _taken(
     worker: Worker, of: records.Member, goal: Goal, begun: int
 ) -> None:
     """A turn that has been entered, to its end."""
     verdict: Mapping[str, Any] = {}
+    began = time.time()
     try:
         with _placed(worker, of.name) as place:
             ended, verdict = await _carried_out(worker, of, goal, begun, place)
@@ -191,6 +211,7 @@ async def _taken(
         worker.tell(f"{of.name}: {type(error).__name__}: {plain(str(error))}")
         ended = Ended(CRASHED, f"internal error in etl: {type(error).__name__}")
 
+    ended = replace(ended, lasted=time.time() - began)
     follows = await _entered(worker, of, goal, begun, ended, verdict)
     if follows is None:
         worker.tell(
@@ -201,7 +222,13 @@ async def _taken(
         worker.tell(
             f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}"
         )
-    _notify(worker, of.name, goal.stage, ended, follows)
+    if ended.code not in (INTERRUPTED, OCCUPIED):
+        what = WHAT.get(ended.code, SAID.get(follows.state, follows.state))
+        reason, code = ended.reason, ended.code
+        _notify(
+            worker,
+            News(of.name, goal.stage, what, code, reason, follows.at),
+        )
     if follows.at:
         raise Again(follows.at)
 
@@ -223,7 +250,8 @@ async def _carried_out(
     """The turn itself, in a process; how it ended, and its verdict."""
     bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.name)
     spec = await asyncio.to_thread(unpacked, bundle, place)
-    env = await variables(worker.secrets, of.secrets)
+    secrets = await variables(worker.secrets, of.secrets)
+    env = inherited(os.environ) | secrets
     store = records.store_of(worker.engine, of.name)
     order = {"spec": str(spec), "store": store, "stage": goal.stage}
 
@@ -241,11 +269,13 @@ async def _carried_out(
     # the files of a bundle are at another place on every machine: people know them by their names
     reason = str(found.get("reason", "".join(others)))
     reason = reason.replace(f"{spec.parent.parent}{os.sep}", "")
+    reason = redactor(hidden(secrets))(reason)
     await _keep(worker, of.name, place, found.get("files", {}))
     ended = Ended(
         int(found["code"]), plain(reason), float(found.get("until", 0.0))
     )
-    return ended, found.get("verdict", {})
+    today = {"today": found["today"]} if "today" in found else {}
+    return ended, {**found.get("verdict", {}), **today}
 
 
 def _heard(
@@ -275,7 +305,8 @@ async def _looked_at(
     taken for dead.
     """
     now = time.time()
-    closes = closing(goal.window, began)
+    # where this clock is a little slow, it began before its window
+    closes = closing(goal.window, opening(goal.window, began))
     if closes and now >= closes:
         return "is over"
     had_its_share = now - began > worker.slice
@@ -342,42 +373,10 @@ async def _entered(
             await asyncio.sleep(AWAY)
 
 
-def _notify(
-    worker: Worker, name: str, stage: str, ended: Ended, follows: Next
-) -> None:
-    """Start the command that hears of it, where people should know: done, attention, paused,
-    retrying or waiting for them. No turn waits for it.
-    """
-    if not worker.notify or ended.code in (INTERRUPTED, OCCUPIED):
+def _notify(worker: Worker, news: News) -> None:
+    """Tell whoever is to hear of it. No turn waits for that."""
+    if not worker.notify:
         return
-    said = {
-        "name": name,
-        "stage": stage,
-        "what": {0: "done", 1: "attention"}.get(ended.code, follows.state),
-        "code": ended.code,
-        "reason": ended.reason,
-        "next": follows.at,
-    }
-    task = asyncio.create_task(_notified(worker, json.dumps(said).encode()))
+    task = asyncio.create_task(tell_of(worker.notify, news, worker.tell))
     worker.telling.add(task)
     task.add_done_callback(worker.telling.discard)
-
-
-async def _notified(worker: Worker, said: bytes) -> None:
-    words = shlex.split(worker.notify)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=subprocess.PIPE, start_new_session=True
-        )
-    except OSError as error:
-        worker.tell(
-            f"the command of --notify cannot be started: {error.strerror}"
-        )
-        return
-    try:
-        await asyncio.wait_for(process.communicate(said), PATIENCE)
-    except TimeoutError:
-        process.kill()
-        worker.tell(
-            f"the command of --notify takes longer than {PATIENCE:.0f} s"
-        )

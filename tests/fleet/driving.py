@@ -103,7 +103,7 @@ class Fleet:
             names = self.status()
             return sum(int(str(self.store(name, "SELECT count(*) FROM STORE.journal WHERE state = 'done'")[0][0])) for name in names)
 
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         before = written()
         while any(row["state"] not in RESTING for row in self.status().values()) and written() < before + more:
             assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"

@@ -31,7 +31,7 @@ def engine() -> Iterator[sa.Engine]:
         records.make_tables(made)
         queue.make_queue(made)
         for name in ("one", "two"):
-            records.register(made, name, bundle, version=queue.VERSION, secrets=name, approved="")
+            records.register(made, name, bundle, version=queue.VERSION, secrets=name, approved="", settings="{}")
         yield made
         made.dispose()
 
@@ -178,7 +178,7 @@ def test_files_that_nothing_uses_are_forgotten(engine: sa.Engine) -> None:
     """An archive stays as long as a migration is made of it."""
     bundle = records.Bundle("e" * 64, SPEC, b"")
     for name, left in (("one", 2), ("two", 1)):
-        records.register(engine, name, bundle, version=queue.VERSION, secrets=name, approved="")
+        records.register(engine, name, bundle, version=queue.VERSION, secrets=name, approved="", settings="{}")
         assert asked(engine, "SELECT count(*) FROM bundles") == [(left,)]
     assert records.bundle_of(engine, "two").digest == bundle.digest
 
@@ -209,6 +209,6 @@ def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
     begin(engine, "one")
     bundle = records.Bundle("d" * 64, SPEC, b"")
     with pytest.raises(UsageError, match="stop it before"):
-        records.register(engine, "one", bundle, version="9.9", secrets="one", approved="")
-    assert not records.register(engine, "two", bundle, version="9.9", secrets="two", approved="")
+        records.register(engine, "one", bundle, version="9.9", secrets="one", approved="", settings="{}")
+    assert not records.register(engine, "two", bundle, version="9.9", secrets="two", approved="", settings="{}")
 

@@ -19,7 +19,7 @@ from engine.errors import UsageError
 from engine.language.compile import load_migration
 from fleet.accounts import occupied_by
 from fleet.bundle import packed, unpacked
-from fleet.ending import Ended, Goal, Next, after, closing, opening, span
+from fleet.ending import Ended, Goal, Next, after, closing, marked, opening, over, span
 from fleet.forecast import added_up
 from fleet.process import plain
 from fleet.records import check_name, connect
@@ -40,6 +40,17 @@ def test_the_end_of_a_turn_says_what_comes_next(case: dict[str, Any]) -> None:
         wanted = replace(wanted, at=NOW + wanted.at)
     ended = Ended(**{**case["ended"], "reason": str(case["ended"].get("reason", ""))})
     assert after(Goal(**case["goal"]), ended, case.get("failures", 0), NOW) == wanted
+
+
+def test_a_goal_remembers_how_its_last_turn_ended() -> None:
+    """Only after a good turn may the time of a delta end without a person; a stop or a pause in between ends no count of failures but its own."""
+    goal = Goal("delta", every=60.0, until=NOW)
+    assert over(goal).state == "waiting" and over(marked(goal, Ended(1))).state == "idle"
+    cut = marked(marked(goal, Ended(0)), Ended(130))
+    assert over(cut).state == "waiting" and "is over" in over(cut, "502").reason
+    refused = marked(goal, Ended(3))
+    assert refused.failed == 3 and marked(refused, Ended(130)).failed == 3
+    assert marked(refused, Ended(75)).failed == marked(refused, Ended(0)).failed == 0
 
 
 HOURS = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
@@ -215,8 +226,10 @@ def test_plans_are_added_up() -> None:
 def test_a_page_shows_text_only() -> None:
     """What a platform has said stands on the page as text."""
     row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "done", "total", "rate", "waits", "approved"))
-    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "at": 0.0}
+    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "at": 0.0, "workers": 0, "version": "1"}
+    row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "cost", "spent": 1234, "of": 210_000, "until": NOW}]
     made = page([row], NOW)
+    assert "1,234 of 210,000 tokens (&lt;b&gt;P&lt;/b&gt;)" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
 
 
@@ -226,3 +239,6 @@ def test_nobody_is_needed_only_where_it_is_so() -> None:
     assert summary([good]).endswith("nobody is needed")
     assert summary([good | {"attention": 3}]).endswith("3 findings need attention")
     assert "needed for b" in summary([good, {"name": "b", "state": "waiting", "attention": None}])
+    queued = {"name": "c", "state": "queued", "attention": None, "version": "0.9", "workers": 1}
+    assert summary([good, queued]).endswith("nobody is needed")
+    assert summary([good, queued | {"workers": 0}]).endswith("no worker of etl 0.9 for c")
