@@ -40,13 +40,16 @@ WATCHED = 2.0  # seconds between two looks of `status --watch`
 
 
 def _database(
-    _: click.Context, __: click.Parameter, url: str | None
+    context: click.Context, _: click.Parameter, url: str | None
 ) -> sa.Engine:
     if not url:
         raise UsageError(
             "give --db postgresql://HOST/DATABASE, or set ETL_FLEET_DB"
         )
-    return records.connect(url)
+    # turns get the address over a pipe, and nothing else of this environment
+    engine = records.connect(url, os.environ.get("PGPASSWORD", ""))
+    context.call_on_close(engine.dispose)
+    return engine
 
 
 db = click.option(

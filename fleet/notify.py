@@ -57,7 +57,9 @@ def _check_words(command: str) -> None:
         raise UsageError(f"--notify is no command: {error}") from None
 
 
-async def tell_of(target: str, news: News, tell: Tell) -> None:
+async def tell_of(
+    target: str, news: News, tell: Tell, answered: float = ANSWERED
+) -> None:
     """Send news to a command or an address; a failure is told, without the address, in which a key
     may stand.
     """
@@ -67,7 +69,7 @@ async def tell_of(target: str, news: News, tell: Tell) -> None:
         if url is None:
             await _to_command(shlex.split(target), said)
         else:
-            await asyncio.to_thread(_to_address, url, said)
+            await asyncio.to_thread(_to_address, url, said, answered)
     except (OSError, HTTPException, TimeoutError, NotTaken) as error:
         told = str(error) if isinstance(error, NotTaken) else _kind(error)
         tell(f"{news.name}: --notify has not been told: {told}")
@@ -112,18 +114,18 @@ async def _to_command(words: list[str], said: bytes) -> None:
         raise NotTaken(f"the command ended with code {process.returncode}")
 
 
-def _to_address(url: SplitResult, said: bytes) -> None:
+def _to_address(url: SplitResult, said: bytes, answered: float) -> None:
     """One POST; where the answer leads elsewhere, nothing follows it."""
     assert url.hostname is not None
     connection = (
         HTTPSConnection(
             url.hostname,
             url.port,
-            timeout=ANSWERED,
+            timeout=answered,
             context=ssl.create_default_context(),
         )
         if url.scheme == "https"
-        else HTTPConnection(url.hostname, url.port, timeout=ANSWERED)
+        else HTTPConnection(url.hostname, url.port, timeout=answered)
     )
     path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
     headers = {"Content-Type": "application/json"}

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from procrastinate import retry
 from procrastinate.jobs import Job
 from procrastinate.schema import SchemaManager
+from psycopg.conninfo import make_conninfo
 
 from fleet import records
 from fleet.records import LINK, SCHEMA
@@ -78,8 +79,10 @@ def queue_of(version: str) -> str:
 
 def conninfo(engine: sa.Engine) -> str:
     """The database's address as the queue's driver writes it."""
-    url = engine.url.set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+    words: dict[str, Any] = engine.url.translate_connect_args(
+        username="user", database="dbname"
+    )
+    return make_conninfo(**{**words, **engine.url.query})
 
 
 def app_for(

@@ -162,9 +162,10 @@ AWAY = (
 )
 
 
-def connect(url: str) -> sa.Engine:
+def connect(url: str, password: str = "") -> sa.Engine:
     """The database, over connections that are looked at before they are used; raises UsageError
-    where the address is none of PostgreSQL.
+    where the address is none of PostgreSQL. A password that stands beside the address may hold
+    any character.
     """
     try:
         parsed = sa.make_url(url)
@@ -177,6 +178,8 @@ def connect(url: str) -> sa.Engine:
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
+    if password and not parsed.password:
+        parsed = parsed.set(password=password)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,

@@ -18,8 +18,18 @@ from hypothesis import strategies as st
 from engine.errors import UsageError
 from engine.language.compile import load_migration
 from fleet.accounts import occupied_by
-from fleet.bundle import packed, unpacked
-from fleet.ending import Ended, Goal, Next, after, closing, marked, opening, over, span
+from fleet.bundle import MOST_BYTES, MOST_FILES, packed, unpacked
+from fleet.ending import (
+    Ended,
+    Goal,
+    Next,
+    after,
+    closing,
+    marked,
+    opening,
+    over,
+    span,
+)
 from fleet.forecast import added_up
 from fleet.process import plain
 from fleet.records import check_name, connect
@@ -156,6 +166,29 @@ def test_a_changed_archive_is_refused(project: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bundle_has_a_limit(project: Path, tmp_path: Path) -> None:
+    """More bytes or files than a mapping has are refused, packed or unpacked, before they are all in memory."""
+    made = checkout(tmp_path / "large")
+    large = made / "templates" / "data.bin"
+    with large.open("wb") as file:
+        file.truncate(MOST_BYTES)
+    with pytest.raises(UsageError, match="more than"):
+        packed(made / SPEC)
+    large.unlink()
+    packed(made / SPEC)
+    for number in range(MOST_FILES):
+        (made / "templates" / f"{number}.txt").touch()
+    with pytest.raises(UsageError, match="more than"):
+        packed(made / SPEC)
+
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(SPEC, bytes(MOST_BYTES + 1))
+    assert len(out.getvalue()) < 100_000
+    with pytest.raises(UsageError, match="etl fleet add"):
+        unpacked(replace(packed(project / SPEC), archive=out.getvalue()), tmp_path / "bundles")
+
+
 def test_settings_travel_changed(project: Path) -> None:
     """`--set` changes a setting in the archive's spec and nothing else; an unknown one is refused with advice."""
     text = settings_changed(project / SPEC, {"language": "es"})
@@ -189,9 +222,10 @@ def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
     for reference in ("../acme", "/etc/passwd", "-x", "nobody"):
         with pytest.raises(UsageError):
             asyncio.run(variables(Secrets(tmp_path), reference))
-    file.chmod(0o644)
-    with pytest.raises(UsageError, match="chmod 600"):
-        asyncio.run(variables(Secrets(tmp_path), "acme"))
+    for mode in (0o644, 0o640, 0o660, 0o620, 0o602, 0o604):
+        file.chmod(mode)
+        with pytest.raises(UsageError, match="chmod 600"):
+            asyncio.run(variables(Secrets(tmp_path), "acme"))
 
 
 def test_secrets_are_printed_by_a_command() -> None:
