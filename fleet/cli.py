@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -369,7 +370,9 @@ def worker(  # noqa: PLR0913
 
 
 def _say(text: str) -> None:
-    click.echo(f"{status.moment(time.time())} {text}", err=True)
+    """Write to the log; that nobody reads it any more, or its disk is full, ends no turn."""
+    with suppress(OSError):
+        click.echo(f"{status.moment(time.time())} {text}", err=True)
 
 
 def _show(found: Mapping[str, Any], console: Console) -> None:

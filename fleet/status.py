@@ -79,7 +79,7 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     """A row as people read it."""
     found = {key: _text(row.get(key)) for key in COLUMNS}
     found["far"] = _far(row)
-    found["today"] = ", ".join(map(_spent, row["today"]))
+    found["today"] = _spent(row["today"])
     found["next"] = (
         moment(row["at"])
         if row["state"] in ("queued", "paused", "retrying")
@@ -88,9 +88,13 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _spent(use: Mapping[str, Any]) -> str:
+def _spent(uses: Sequence[Mapping[str, Any]]) -> str:
+    """What is spent of the limit of which least is left."""
+    if not uses:
+        return ""
+    use = max(uses, key=lambda use: use["spent"] / use["of"])
     unit = TOKENS.get(use["unit"], use["unit"])
-    return f"{use['spent']:,} of {use['of']:,} {unit} ({use['account']})"
+    return f"{use['spent']:,} of {use['of']:,} {unit}, {use['account']}"
 
 
 def _text(value: Any) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from engine.cli.streams import safe
 from engine.errors import EtlError, QuotaExhausted
 from engine.language.compile import Migration
 from engine.library.migration import OpenMigration
@@ -35,7 +36,7 @@ HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on wi
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
 TOKENS = 10.0  # seconds between two looks at what is spent
-GO = "go\n"
+GO, WORD = "go\n", "\n"
 Say = Callable[[Mapping[str, Any]], None]
 FIGURES = (
     "run",
@@ -99,7 +100,10 @@ class Occupied(Exception):
 def _asked(migration: Migration, say: Say) -> None:
     """Say which accounts are needed, and wait for the word; raises Occupied."""
     say({"accounts": occupied_by(migration, os.environ)})
-    if sys.stdin.readline() != GO:
+    word = WORD
+    while word == WORD:  # a slow start: the worker has said that it is there
+        word = sys.stdin.readline()
+    if word != GO:
         raise Occupied
     threading.Thread(target=_until_the_worker_ends, daemon=True).start()
 
@@ -124,11 +128,11 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
     except QuotaExhausted as pause:
         return {
             "code": pause.exit_code,
-            "reason": str(pause),
+            "reason": safe(str(pause)),
             "until": pause.until,
         }
     except EtlError as error:
-        return {"code": error.exit_code, "reason": str(error)}
+        return {"code": error.exit_code, "reason": safe(str(error))}
     except Occupied:
         return {"code": OCCUPIED}
     except KeyboardInterrupt:

@@ -124,7 +124,8 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         )
         try:
             await asyncio.wait(
-                {working, stopped}, return_when=asyncio.FIRST_COMPLETED
+                {working, stopped, looking},
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             for task in (stopped, looking, working):

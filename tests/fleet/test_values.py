@@ -263,7 +263,7 @@ def test_a_page_shows_text_only() -> None:
     row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "at": 0.0, "workers": 0, "version": "1"}
     row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "cost", "spent": 1234, "of": 210_000, "until": NOW}]
     made = page([row], NOW)
-    assert "1,234 of 210,000 tokens (&lt;b&gt;P&lt;/b&gt;)" in made
+    assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
 
 
