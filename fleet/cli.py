@@ -15,19 +15,19 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
 
 from engine.cli.environment import variables
 from engine.cli.options import interval, machine
 from engine.cli.options import until as moment_of
 from engine.cli.screen import print_result
 from engine.config.document import parse
-from engine.errors import UsageError
+from engine.errors import StoreError, UsageError
 from engine.language.compile import load_migration
 from fleet import queue, records, status
 from fleet.bundle import Bundle, packed, unpacked
 from fleet.ending import Goal, opening, span
 from fleet.forecast import added_up
+from fleet.lines import speak_in_lines
 from fleet.notify import check_target
 from fleet.records import Member
 from fleet.secrets import Secrets, check_reference
@@ -37,7 +37,10 @@ from workbench.staged import staged
 from workbench.writing import settings_changed
 
 STAGES = ("plan", "sample", "run", "delta", "verify", "rollback")
-WATCHED = 2.0  # seconds between two looks of `status --watch`
+WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
+DATABASE = (
+    "etl fleet --db"  # among what the commands of one call have in common
+)
 
 
 def _database(
@@ -50,6 +53,7 @@ def _database(
     # turns get the address over a pipe, and nothing else of this environment
     engine = records.connect(url, os.environ.get("PGPASSWORD", ""))
     context.call_on_close(engine.dispose)
+    context.meta[DATABASE] = engine
     return engine
 
 
@@ -64,7 +68,25 @@ db = click.option(
 names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
 
-@click.group("fleet")
+class Commands(click.Group):
+    """Commands that say so where the database cannot be used, whichever it is."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Raise StoreError for whatever a database's driver raises."""
+        try:
+            return super().invoke(context)
+        except queue.DATABASE_ERRORS as error:
+            raise _unusable(context.meta[DATABASE], error) from None
+
+
+def _unusable(engine: sa.Engine, error: Exception) -> StoreError:
+    where = engine.url.render_as_string(hide_password=True)
+    return StoreError(
+        f"the database {where} cannot be used: {records.said(error)}"
+    )
+
+
+@click.group("fleet", cls=Commands)
 def fleet_group() -> None:
     """Many migrations on many machines, over one PostgreSQL."""
 
@@ -341,6 +363,8 @@ def worker(  # noqa: PLR0913
 ) -> None:
     """Take turns until a signal asks to stop; any number of these, on any machine."""
     check_target(notify)
+    speak_in_lines(_say)
+    _wait_for(engine)
     records.check(engine)
     others = [
         of.name for of in records.members(engine) if of.version != queue.VERSION
@@ -369,14 +393,25 @@ def worker(  # noqa: PLR0913
     )
 
 
+def _wait_for(engine: sa.Engine) -> None:
+    """Wait until the database answers, as a worker does that has lost it."""
+    told = ""
+    while True:
+        try:
+            engine.connect().close()
+            return
+        except queue.DATABASE_ERRORS as error:
+            why = str(_unusable(engine, error))
+        if why != told:
+            _say(f"{why}; it is asked again every {WATCHED:.0f} s")
+        told = why
+        time.sleep(WATCHED)
+
+
 def _say(text: str) -> None:
     """Write to the log; that nobody reads it any more, or its disk is full, ends no turn."""
     with suppress(OSError):
         click.echo(f"{status.moment(time.time())} {text}", err=True)
-
-
-def _show(found: Mapping[str, Any], console: Console) -> None:
-    status.show(found["migrations"], console)
 
 
 @fleet_group.command("status")
@@ -394,17 +429,23 @@ def status_command(
 ) -> None:
     """How far every migration is, and for which a person is needed."""
     records.check(engine)
-    while True:
-        rows = status.collected(engine)
-        if html:
-            html.write_text(status.page(rows, time.time()), encoding="utf-8")
-            click.echo(f"{html}: {status.summary(rows)}")
-        else:
-            print_result(as_json, {"migrations": rows}, _show)
-        if not watch:
-            return
+    _look(engine, html, as_json)
+    while watch:
         time.sleep(WATCHED)
         click.clear()
+        try:
+            _look(engine, html, as_json)
+        except queue.DATABASE_ERRORS as error:
+            click.echo(f"{_unusable(engine, error)}", err=True)
+
+
+def _look(engine: sa.Engine, html: Path | None, as_json: bool) -> None:
+    found = status.looked(engine)
+    if html:
+        html.write_text(status.page(found, time.time()), encoding="utf-8")
+        click.echo(f"{html}: {status.summary(found['migrations'])}")
+    else:
+        print_result(as_json, found, status.show)
 
 
 @fleet_group.command("log")

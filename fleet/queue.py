@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import procrastinate
+import procrastinate.exceptions
+import psycopg
 import sqlalchemy as sa
 from procrastinate import retry
 from procrastinate.jobs import Job
@@ -28,6 +30,13 @@ STALLED = 35.0  # seconds without a sign of life, after which a worker is taken 
 HEARTBEAT = 5.0
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count minutes from here
+
+# whatever says that the database cannot be used
+DATABASE_ERRORS = (
+    sa.exc.SQLAlchemyError,
+    psycopg.Error,
+    procrastinate.exceptions.ConnectorException,
+)
 
 Tell = Callable[[str], None]
 Work = Callable[

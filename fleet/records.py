@@ -169,11 +169,11 @@ def connect(url: str, password: str = "") -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: a port like 5432x
         raise UsageError(
-            "--db is no address – write postgresql://HOST/DATABASE"
+            "--db is no address – write postgresql://HOST:PORT/DATABASE"
         ) from None
-    if parsed.get_backend_name() != "postgresql":
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
         raise UsageError(
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
@@ -698,9 +698,16 @@ def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
         return [_turn(row) for row in connection.execute(statement.limit(most))]
 
 
-def last_turns(engine: sa.Engine) -> dict[str, Turn]:
-    """The last turn of each migration."""
-    newest = sa.select(sa.func.max(turns.c.id)).group_by(turns.c.name)
+def last_turns(
+    engine: sa.Engine, stages: Sequence[str] = ()
+) -> dict[str, Turn]:
+    """The last turn of each migration; with `stages`, the last of these that counted records."""
+    counted = (turns.c.stage.in_(stages), turns.c.verdict.contains('"run":'))
+    newest = (
+        sa.select(sa.func.max(turns.c.id))
+        .where(*(counted if stages else ()))
+        .group_by(turns.c.name)
+    )
     with engine.connect() as connection:
         found = connection.execute(
             sa.select(turns).where(turns.c.id.in_(newest))
@@ -786,6 +793,12 @@ def due(engine: sa.Engine, queue: str) -> int:
         return int(connection.execute(statement).scalar_one())
 
 
+def said(error: Exception) -> str:
+    """What a driver says of an error, as one line."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def check(engine: sa.Engine) -> None:
     """Raise StoreError where the database cannot be used, or is not a fleet's."""
     where = engine.url.render_as_string(hide_password=True)
@@ -793,11 +806,8 @@ def check(engine: sa.Engine) -> None:
         with engine.connect() as connection:
             there = sa.inspect(connection).get_table_names(schema=SCHEMA)
     except sa.exc.SQLAlchemyError as error:
-        reason = (
-            str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        )
         raise StoreError(
-            f"the database {where} cannot be used: {reason}"
+            f"the database {where} cannot be used: {said(error)}"
         ) from None
     if "migrations" not in there:
         raise StoreError(

@@ -246,7 +246,7 @@ class Far:
                         "now": {
                             **self._now,
                             "today": self.today,
-                            "waits": round(event.seconds),
+                            "until": round(time.time() + event.seconds, 1),
                             "for": event.text,
                         }
                     }

@@ -259,10 +259,10 @@ def test_plans_are_added_up() -> None:
 
 def test_a_page_shows_text_only() -> None:
     """What a platform has said stands on the page as text."""
-    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "done", "total", "rate", "waits", "approved"))
-    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "at": 0.0, "workers": 0, "version": "1"}
+    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "changed", "done", "total", "rate", "waits", "approved", "next"))
+    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "every": 0.0, "until": 0.0, "window": "", "worker": "", "version": "1"}
     row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "cost", "spent": 1234, "of": 210_000, "until": NOW}]
-    made = page([row], NOW)
+    made = page({"migrations": [row], "workers": {}}, NOW)
     assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
 
