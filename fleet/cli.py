@@ -7,8 +7,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,22 @@ from engine.cli.options import interval, machine
 from engine.cli.options import until as moment_of
 from engine.cli.screen import print_result
 from engine.config.document import parse
-from engine.errors import StoreError, UsageError
+from engine.errors import StoreError, UnsafePlan, UsageError
 from engine.language.compile import load_migration
 from fleet import queue, records, status
-from fleet.bundle import Bundle, packed, unpacked
+from fleet.bundle import Bundle, packed, unpacked, worded
 from fleet.ending import Goal, opening, span
 from fleet.forecast import added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
 from fleet.records import Member
-from fleet.secrets import Secrets, check_reference
+from fleet.secrets import Secrets, check_reference, check_secrets
 from fleet.worker import Worker, work
 from workbench import approval
 from workbench.staged import staged
 from workbench.writing import settings_changed
 
+AGAIN = ("delta", "verify")  # what may be done every now and then
 STAGES = ("plan", "sample", "run", "delta", "verify", "rollback")
 WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
 DATABASE = (
@@ -141,7 +142,12 @@ def add(
         words = " ".join(f"{key}={value}" for key, value in changed.items())
         click.echo(f"{name}: as before and now, --set {words}")
     text = settings_changed(spec, changed) if changed else ""
-    _register(engine, name, packed(spec, text), reference, changed)
+    made = packed(spec, text, _approved_before(engine, before))
+    if before and before.version != queue.VERSION:
+        click.echo(
+            f"{name}: workers of etl {queue.VERSION} take it from now on"
+        )
+    _register(engine, name, made, reference, changed)
 
 
 def _register(
@@ -150,22 +156,54 @@ def _register(
     bundle: Bundle,
     reference: str,
     settings: Mapping[str, Any],
+    instead_of: str = "",
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         spec = unpacked(bundle, Path(folder))
-        load_migration(spec, variables())  # as a worker will, or not at all
-        approved = _approved_by(spec)
-    new = records.register(
+        with _worded(spec, name):
+            # as a worker will, or not at all
+            migration = load_migration(spec, variables())
+            why_not = approval.voided(migration, spec)
+            approved = "" if why_not else _approved_by(spec)
+    if why_not:
+        click.echo(f"{name}: {why_not}")
+    before = records.register(
         engine,
         name,
         bundle,
+        instead_of,
         version=queue.VERSION,
         secrets=reference,
         approved=approved,
         settings=json.dumps(settings),
     )
-    what = "registered" if new else "replaced; the next turn uses the new files"
-    click.echo(f"{name}: {bundle.spec} as {bundle.digest[:8]} is {what}")
+    what = f"{name}: {bundle.spec} is registered as {bundle.digest[:8]}"
+    if before == bundle.digest:
+        what += ", unchanged"
+    elif before:
+        what += f" in place of {before[:8]}; the next turn uses it"
+    click.echo(f"{what}; approved by {approved}" if approved else what)
+
+
+def _approved_before(engine: sa.Engine, before: Member | None) -> bytes:
+    """The approval that is registered: nobody has it as a file."""
+    if before is None:
+        return b""
+    with tempfile.TemporaryDirectory() as folder:
+        spec = unpacked(records.bundle_of(engine, before.name), Path(folder))
+        path = approval.approval_path(spec)
+        return path.read_bytes() if path.exists() else b""
+
+
+@contextmanager
+def _worded(spec: Path, name: str) -> Iterator[None]:
+    """Say mistakes in a spec that was unpacked as people know its files and commands."""
+    try:
+        yield
+    except UnsafePlan as error:
+        raise UnsafePlan(worded(str(error), spec, name)) from None
+    except UsageError as error:
+        raise UsageError(worded(str(error), spec, name)) from None
 
 
 @fleet_group.command("approve")
@@ -184,10 +222,18 @@ def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     """Approve a migration as it is registered, after a look at its sample's report."""
     records.check(engine)
     of = records.member(engine, name)
+    if of.version != queue.VERSION:
+        raise UsageError(
+            f"{name} is of etl {of.version}, and this is {queue.VERSION} – approve it with that"
+            " one, or add it again with this one"
+        )
     with tempfile.TemporaryDirectory() as folder:
         spec = unpacked(records.bundle_of(engine, name), Path(folder))
         migration = load_migration(spec, variables())
-        with staged(migration, records.store_of(engine, name)) as kept:
+        with (
+            _worded(spec, name),
+            staged(migration, records.store_of(engine, name)) as kept,
+        ):
             assert kept is not None
             made = approval.approve(
                 migration,
@@ -199,25 +245,27 @@ def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
                 despite=despite,
             )
         settings = json.loads(of.settings)
-        _register(engine, name, packed(spec), of.secrets, settings)
+        _register(engine, name, packed(spec), of.secrets, settings, of.bundle)
     click.echo(
         f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}"
     )
+
+
+def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
+    if again and not every:
+        raise UsageError("--every has to be longer than 0 s")
+    if again and stage not in AGAIN:
+        raise UsageError(f"--every is for {' and '.join(AGAIN)}, not {stage}")
+    if stage == "rollback" and not yes:
+        raise UsageError(
+            "a rollback deletes what the migrations have created – add --yes"
+        )
 
 
 def _registered(engine: sa.Engine, names: Sequence[str]) -> list[Member]:
     """The migrations of these names; raises UsageError where one is not registered."""
     records.check(engine)
     return [records.member(engine, name) for name in names]
-
-
-def _at_rest(found: Sequence[Member]) -> None:
-    """Raise UsageError where one of these has something to do."""
-    for of in found:
-        if of.state not in records.RESTING:
-            raise UsageError(
-                f"{of.name} is {of.state} – stop it first: etl fleet stop {of.name}"
-            )
 
 
 def _setting(written: str) -> tuple[str, Any]:
@@ -246,6 +294,7 @@ def _approved_by(spec: Path) -> str:
     metavar="22:00-06:00",
     help="Only in these hours; UTC.",
 )
+@click.option("--yes", is_flag=True, help="Roll back.")
 @db
 def start(  # noqa: PLR0913
     names: Sequence[str],
@@ -254,27 +303,31 @@ def start(  # noqa: PLR0913
     until: str | None,
     at: str | None,
     window: str,
+    yes: bool,
     engine: sa.Engine,
 ) -> None:
     """Give migrations something to do: STAGE is plan, sample, run, delta, verify or rollback."""
-    if every and not interval(every):
-        raise UsageError("--every has to be longer than 0 s")
+    _check_stage(stage, interval(every), every is not None, yes)
     goal = Goal(stage, interval(every), moment_of(until), window)
     if window:
         span(window)
     first = opening(window, moment_of(at, "--at") or time.time())
     if goal.until and first > goal.until:
         raise UsageError("--until is over before the first turn could begin")
-    found = _registered(engine, names)
-    _at_rest(found)
+    _registered(engine, names)
     app = queue.app_for(engine)
+    found = []
     with engine.begin() as connection:
-        for of in found:
+        for name in sorted(set(names)):
+            of = records.resting(connection, name)
             job = queue.put(app, connection, of.name, first, of.version)
             records.aim(connection, of.name, goal, first, job)
+            found.append(of)
     for of in found:
+        other = of.version != queue.VERSION
+        by = f", for workers of etl {of.version}" if other else ""
         click.echo(
-            f"{of.name}: {stage} is queued for {status.moment(first)} UTC"
+            f"{of.name}: {stage} is queued for {status.moment(first)} UTC{by}"
         )
 
 
@@ -286,11 +339,13 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
     found = _registered(engine, names)
     app = queue.app_for(engine)
     with engine.begin() as connection:
-        for of in found:
-            records.halt(connection, of.name)
-            queue.take_out(app, connection, of.job)
+        for of in sorted(found, key=lambda of: of.name):
+            job = records.halt(connection, of.name)
+            queue.take_out(app, connection, job)
     for of in found:
-        click.echo(f"{of.name} is stopped")
+        ends = records.is_going(engine, of.name)
+        what = "stops after its calls in flight" if ends else "is stopped"
+        click.echo(f"{of.name} {what}")
 
 
 @fleet_group.command("remove")
@@ -362,6 +417,8 @@ def worker(  # noqa: PLR0913
     engine: sa.Engine,
 ) -> None:
     """Take turns until a signal asks to stop; any number of these, on any machine."""
+    secrets = Secrets(folder, command)
+    check_secrets(secrets)
     check_target(notify)
     speak_in_lines(_say)
     _wait_for(engine)
@@ -381,7 +438,7 @@ def worker(  # noqa: PLR0913
     made = Worker(
         engine,
         place.absolute(),
-        Secrets(folder, command),
+        secrets,
         concurrency,
         _say,
         notify,
@@ -501,13 +558,9 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
     records.check(engine)
     plans, missing = {}, []
     for of in records.members(engine):
-        made = [
-            turn
-            for turn in records.turns_of(engine, of.name)
-            if turn.verdict.get("limits")
-        ]
+        made = records.plan_of(engine, of.name)
         if made:
-            plans[of.name] = made[0].verdict
+            plans[of.name] = made
         else:
             missing.append(of.name)
     found = added_up(plans)

@@ -63,6 +63,7 @@ class Ended:
     reason: str = ""
     until: float = 0.0  # with PAUSED: from when it makes sense to go on
     lasted: float = 0.0  # seconds
+    passes: bool = True  # False: it would end so again, whenever it is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def after(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
             if goal.every
             else Next("idle")
         )
-    if ended.code in _FOR_A_PERSON:
+    if ended.code in _FOR_A_PERSON or not ended.passes:
         return Next("waiting", reason=ended.reason)
     if ended.code in _NO_FAILURE:
         return _put_back(marked(goal, ended), ended, failures, now)

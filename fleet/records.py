@@ -173,7 +173,9 @@ def connect(url: str, password: str = "") -> sa.Engine:
         raise UsageError(
             "--db is no address – write postgresql://HOST:PORT/DATABASE"
         ) from None
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+    if parsed.drivername == "postgres":
+        parsed = parsed.set(drivername="postgresql")
+    if parsed.get_backend_name() != "postgresql":
         raise UsageError(
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
@@ -246,8 +248,18 @@ def set_queue_version(connection: sa.Connection, version: str) -> None:
     )
 
 
-def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
-    """Enter a migration or replace its files; whether it is new."""
+def register(
+    engine: sa.Engine,
+    name: str,
+    bundle: Bundle,
+    instead_of: str = "",
+    **said: str,
+) -> str:
+    """Enter a migration or replace its files; the digest of those before, or "".
+
+    Raises UsageError where they are not the ones that they are to be `instead_of`, or another
+    version of etl has them in its queue.
+    """
     kept = {
         "digest": bundle.digest,
         "spec": bundle.spec,
@@ -269,13 +281,18 @@ def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
                 f"{name} is {known.state} in etl {known.version} – stop it before it is registered"
                 f" in etl {said['version']}: etl fleet stop {name}"
             )
+        before = known.bundle if known else ""
+        if instead_of and instead_of != before:
+            raise UsageError(
+                f"{name} was registered anew meanwhile – look at it again"
+            )
         connection.execute(
             insert(migrations)
             .values(row)
             .on_conflict_do_update(index_elements=["name"], set_=row)
         )
         _forget_files(connection)
-    return known is None
+    return before
 
 
 def _hold_files(connection: sa.Connection) -> None:
@@ -300,13 +317,7 @@ def remove(engine: sa.Engine, name: str) -> None:
     """
     with engine.begin() as connection:
         _hold_files(connection)
-        current = _locked(connection, name)
-        if current is None:
-            return
-        if current.state not in RESTING:
-            raise UsageError(
-                f"{name} is {current.state} – stop it first: etl fleet stop {name}"
-            )
+        resting(connection, name)
         busy = sa.select(occupied.c.name).where(occupied.c.name == name)
         if (
             _goes_on(connection, turns.c.name == name)
@@ -374,9 +385,23 @@ def aim(
     _enter(connection, name, Next("queued", at), values)
 
 
-def halt(connection: sa.Connection, name: str) -> None:
-    """Nothing is to follow any more; a turn that goes on is stopped by the queue."""
+def resting(connection: sa.Connection, name: str) -> Member:
+    """A migration that has nothing to do, until the transaction ends; raises UsageError."""
+    of = _locked(connection, name)
+    if of is None:
+        raise UsageError(f"{name} has been removed")
+    if of.state not in RESTING:
+        raise UsageError(
+            f"{name} is {of.state} – stop it first: etl fleet stop {name}"
+        )
+    return of
+
+
+def halt(connection: sa.Connection, name: str) -> int:
+    """Nothing is to follow any more; the number of the job, whose turn the queue is to stop."""
+    of = _locked(connection, name)
     _enter(connection, name, Next("stopped"), {})
+    return of.job if of else 0
 
 
 def rest(engine: sa.Engine, of: Member, after: Next) -> bool:
@@ -698,6 +723,15 @@ def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
         return [_turn(row) for row in connection.execute(statement.limit(most))]
 
 
+def plan_of(engine: sa.Engine, name: str) -> Mapping[str, Any]:
+    """What the last plan of a migration came to; {} where there is none."""
+    made = (turns.c.name == name, turns.c.stage == "plan", turns.c.code == 0)
+    newest = sa.select(turns.c.verdict).where(*made).order_by(turns.c.id.desc())
+    with engine.connect() as connection:
+        found = connection.execute(newest.limit(1)).scalar()
+    return dict(json.loads(found or "{}"))
+
+
 def last_turns(
     engine: sa.Engine, stages: Sequence[str] = ()
 ) -> dict[str, Turn]:
@@ -800,15 +834,10 @@ def said(error: Exception) -> str:
 
 
 def check(engine: sa.Engine) -> None:
-    """Raise StoreError where the database cannot be used, or is not a fleet's."""
+    """Raise StoreError where the database is not a fleet's, or an older one's."""
     where = engine.url.render_as_string(hide_password=True)
-    try:
-        with engine.connect() as connection:
-            there = sa.inspect(connection).get_table_names(schema=SCHEMA)
-    except sa.exc.SQLAlchemyError as error:
-        raise StoreError(
-            f"the database {where} cannot be used: {said(error)}"
-        ) from None
+    with engine.connect() as connection:
+        there = sa.inspect(connection).get_table_names(schema=SCHEMA)
     if "migrations" not in there:
         raise StoreError(
             f"the database {where} has no fleet yet – etl fleet init makes one"

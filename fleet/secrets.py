@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,17 @@ INHERITED = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "SYSTEMROOT",
+    # how PostgreSQL is reached; a password comes with the order
+    "PGPASSFILE",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCRL",
+    "PGREQUIRESSL",
+    "PGCHANNELBINDING",
     "PYTHONPATH",
     "PYTHONPYCACHEPREFIX",
     "VIRTUAL_ENV",
@@ -40,6 +52,20 @@ class Secrets:
 
     folder: Path | None = None
     command: str = ""
+
+
+def check_secrets(secrets: Secrets) -> None:
+    """Raise UsageError where a worker would find no secrets at all: it would take turns from others
+    that do.
+    """
+    if bool(secrets.folder) == bool(secrets.command):
+        raise UsageError("give --secrets DIR or --secrets-command COMMAND")
+    if secrets.folder and not secrets.folder.is_dir():
+        raise UsageError(f"--secrets {secrets.folder} is no folder")
+    if secrets.command and not shutil.which(secrets.command.split()[0]):
+        raise UsageError(
+            f"--secrets-command: there is no {secrets.command.split()[0]}"
+        )
 
 
 def check_reference(reference: str) -> None:

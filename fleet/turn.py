@@ -20,7 +20,12 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from engine.cli.streams import safe
-from engine.errors import EtlError, QuotaExhausted
+from engine.errors import (
+    AuthError,
+    ClientBlocked,
+    EtlError,
+    QuotaExhausted,
+)
 from engine.language.compile import Migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held
@@ -132,7 +137,12 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
             "until": pause.until,
         }
     except EtlError as error:
-        return {"code": error.exit_code, "reason": safe(str(error))}
+        passes = not isinstance(error, AuthError | ClientBlocked)
+        return {
+            "code": error.exit_code,
+            "reason": safe(str(error)),
+            "passes": passes,
+        }
     except Occupied:
         return {"code": OCCUPIED}
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ from procrastinate import exceptions
 from engine.connector.auth import redactor
 from engine.errors import EtlError, UsageError
 from fleet import records
-from fleet.bundle import unpacked
+from fleet.bundle import unpacked, worded
 from fleet.ending import (
     INTERRUPTED,
     OCCUPIED,
@@ -222,6 +222,7 @@ async def _taken(
     if ended.code != OCCUPIED:
         worker.tell(
             f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}"
+            f" {follows.reason}".rstrip()
         )
     if ended.code not in (INTERRUPTED, OCCUPIED):
         what = WHAT.get(ended.code, SAID.get(follows.state, follows.state))
@@ -267,13 +268,14 @@ async def _carried_out(
     process = await started(order, place, env, hear)
     look = partial(_looked_at, worker, goal, begun, time.time())
     found = await process.ended(look)
-    # the files of a bundle are at another place on every machine: people know them by their names
     reason = str(found.get("reason", "".join(others)))
-    reason = reason.replace(f"{spec.parent.parent}{os.sep}", "")
-    reason = redactor(hidden(secrets))(reason)
+    reason = redactor(hidden(secrets))(worded(reason, spec, of.name))
     await _keep(worker, of.name, place, found.get("files", {}))
     ended = Ended(
-        int(found["code"]), plain(reason), float(found.get("until", 0.0))
+        int(found["code"]),
+        plain(reason),
+        float(found.get("until", 0.0)),
+        passes=bool(found.get("passes", True)),
     )
     today = {"today": found["today"]} if "today" in found else {}
     return ended, {**found.get("verdict", {}), **today}

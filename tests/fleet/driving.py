@@ -63,6 +63,7 @@ class Fleet:
         """Start a worker in a folder of its own, which reaches the database at another address if need be."""
         place = self.machine(len(self.workers))
         (place / "tmp").mkdir(parents=True)
+        (self.folder / "secrets").mkdir(exist_ok=True)
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
         process = subprocess.Popen(
             [*program, "--secrets", str(self.folder / "secrets"), "--work", str(place / "work"), *words],

@@ -210,5 +210,5 @@ def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
     bundle = records.Bundle("d" * 64, SPEC, b"")
     with pytest.raises(UsageError, match="stop it before"):
         records.register(engine, "one", bundle, version="9.9", secrets="one", approved="", settings="{}")
-    assert not records.register(engine, "two", bundle, version="9.9", secrets="two", approved="", settings="{}")
+    assert records.register(engine, "two", bundle, version="9.9", secrets="two", approved="", settings="{}")
 
