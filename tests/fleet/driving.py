@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +59,9 @@ class Fleet:
         for name in names:
             self.etl("approve", name, "--by", "Ana", "--despite", "a test")
 
-    def worker(self, *words: str, url: str = "", program: Sequence[str] = WORKER, at: Path | None = None) -> subprocess.Popen[bytes]:
+    def worker(
+        self, *words: str, url: str = "", program: Sequence[str] = WORKER, at: Path | None = None, more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start a worker in a folder of its own, which reaches the database at another address if need be."""
         place = self.machine(len(self.workers))
         (place / "tmp").mkdir(parents=True)
@@ -67,7 +69,7 @@ class Fleet:
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
         process = subprocess.Popen(
             [*program, "--secrets", str(self.folder / "secrets"), "--work", str(place / "work"), *words],
-            env=environment({"ETL_FLEET_DB": url or self.url, "TMPDIR": str(place / "tmp")}), cwd=at or self.folder,
+            env=environment({"ETL_FLEET_DB": url or self.url, "TMPDIR": str(place / "tmp"), **(more or {})}), cwd=at or self.folder,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
         log.close()

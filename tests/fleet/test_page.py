@@ -6,7 +6,6 @@ import configparser
 import os
 import re
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import yaml
 
 from fleet.cli import fleet_group
 from fleet.ending import AFTER_REFUSAL
-from tests.e2e.driving import environment, pair
+from tests.e2e.driving import AS_INSTALLED, BIN, environment, pair
 from tests.fleet.driving import KEYS, RESTING, fleet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +28,7 @@ SECRETS = {"acme": "acme", "bolt": "bolt", "crane": "crane_2026"}
 
 @pytest.mark.fleet
 @pytest.mark.long
+@pytest.mark.installed
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     """In their order, in one folder; after each start the migrations are waited for, as the operator would."""
     with ExitStack() as stack:
@@ -36,7 +36,7 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
         for reference in SECRETS.values():
             there = stack.enter_context(pair(source=KEYS, destination=KEYS, size=8))
             made.secret(reference, there)
-        env = environment({"ETL_FLEET_DB": made.url, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"})
+        env = environment({"ETL_FLEET_DB": made.url, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **AS_INSTALLED})
 
         def typed(line: str) -> None:
             done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
@@ -48,7 +48,7 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
         words = WORKER.split()[3:]
         assert WORKER.startswith("etl fleet worker ") and words[:2] == ["--secrets", "secrets"]
         for _ in range(2):
-            made.worker(*words[2:])
+            made.worker(*words[2:], program=(str(BIN / "etl"), "fleet", "worker"), more=AS_INSTALLED)
         for line in WORK.splitlines():
             typed(line)
             if line.startswith("etl fleet start") and "--every" not in line:

@@ -78,6 +78,7 @@ def test_a_frozen_worker_writes_nothing_any_more(tmp_path: Path) -> None:
         assert "taken for dead" in made.log()
 
 
+@pytest.mark.long
 def test_a_frozen_worker_does_not_keep_its_turn(tmp_path: Path) -> None:
     """A turn whose worker alone stands still ends by itself after half a minute, its calls recorded: nobody knew of it."""
     with pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, fleet(tmp_path) as made:
@@ -130,6 +131,7 @@ def test_a_window_that_closes_ends_a_turn(tmp_path: Path) -> None:
         assert unknown(made, accounts) == []
 
 
+@pytest.mark.long
 def test_a_turn_makes_room(tmp_path: Path) -> None:
     """A turn that had its share ends where another migration waits, and goes on after it; where none waits it goes on at once."""
     with pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, fleet(tmp_path) as made:
