@@ -130,6 +130,16 @@ class Fleet:
         """The migrations whose turns a worker has now."""
         return [name for name, row in self.status().items() if row["worker"].endswith(f":{pid}")]
 
+    def busiest(self, crew: Sequence[subprocess.Popen[bytes]], least: int) -> subprocess.Popen[bytes]:
+        """The worker with most turns at work, once it has so many."""
+        end = time.monotonic() + 300
+        while True:
+            found = max(crew, key=lambda worker: len(self.at_work(worker.pid)))
+            if len(self.at_work(found.pid)) >= least:
+                return found
+            assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
+            time.sleep(0.2)
+
     def workers_of(self) -> list[tuple[object, ...]]:
         """Which workers have taken turns."""
         return postgres.execute(self.url, "SELECT DISTINCT worker FROM fleet.turns")
