@@ -44,7 +44,7 @@ class Bundle:
 
 def packed(spec: Path, text: str = "", approval: bytes = b"") -> Bundle:
     """A spec with its approval, its cases and what stands beside it; `text` replaces the spec's,
-    and `approval` goes along where there is none.
+    `approval` the approval's.
 
     Nothing hidden is taken along, so no `.env`. Raises UsageError where there is no such spec, or
     more than a mapping would be.
@@ -58,9 +58,8 @@ def packed(spec: Path, text: str = "", approval: bytes = b"") -> Bundle:
     name = _name(spec, root)
     if text:
         found[name] = text.encode()
-
     if approval:
-        found.setdefault(_name(approval_path(spec), root), approval)
+        found[_name(approval_path(spec), root)] = approval
 
     size = sum(map(len, found.values()))
     if len(found) > MOST_FILES or size > MOST_BYTES:
@@ -168,29 +167,6 @@ def _checked(bundle: Bundle) -> dict[str, bytes]:
             _changed(bundle, "a name in it leads out of its folder")
         )
     return files
-
-
-def worded(text: str, spec: Path, name: str) -> str:
-    """What the engine says of an unpacked spec, as it is said of a migration of a fleet: with the
-    files' names in their project, and with commands that are to be had.
-    """
-    for said, instead in (
-        (
-            f"etl approve {spec} --env live --by NAME",
-            f"etl fleet approve {name} --by WHO",
-        ),
-        (
-            f"etl run {spec} --sample --env live",
-            f"etl fleet start {name} sample",
-        ),
-        (
-            "set it in the environment or in .env",
-            "set it in the migration's file of the workers' secrets",
-        ),
-        (f"{spec.parent.parent}{os.sep}", ""),
-    ):
-        text = text.replace(said, instead)
-    return text
 
 
 def _changed(bundle: Bundle, why: str) -> str:

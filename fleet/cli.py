@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,28 +15,29 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from engine.cli.environment import variables
 from engine.cli.options import interval, machine
 from engine.cli.options import until as moment_of
 from engine.cli.screen import print_result
 from engine.config.document import parse
-from engine.errors import StoreError, UnsafePlan, UsageError
-from engine.language.compile import load_migration
-from fleet import queue, records, status
-from fleet.bundle import Bundle, packed, unpacked, worded
+from engine.errors import StoreError, UsageError
+from fleet import queue, records, registering, status
 from fleet.ending import Goal, opening, span
 from fleet.forecast import added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
 from fleet.records import Member
 from fleet.secrets import Secrets, check_reference, check_secrets
+from fleet.wording import Told
 from fleet.worker import Worker, work
-from workbench import approval
-from workbench.staged import staged
-from workbench.writing import settings_changed
 
 AGAIN = ("delta", "verify")  # what may be done every now and then
-STAGES = ("plan", "sample", "run", "delta", "verify", "rollback")
+STAGES = ("plan", "sample", "run", "delta", "verify", "rebind", "rollback")
+# what --yes says, and what takes it although it asks nothing
+ASKED = {
+    "rollback": "a rollback deletes what the migrations have created",
+    "rebind": "rebind says that both accounts are the same ones, under another key or address",
+}
+CONFIRMED = ("sample", "run", "delta", *ASKED)
 WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
 DATABASE = (
     "etl fleet --db"  # among what the commands of one call have in common
@@ -136,74 +136,8 @@ def add(
     before = records.found(engine, name)
     reference = reference or (before.secrets if before else name)
     check_reference(reference)
-    kept = json.loads(before.settings) if before else {}
-    changed = kept | dict(map(_setting, settings))
-    if kept:
-        words = " ".join(f"{key}={value}" for key, value in changed.items())
-        click.echo(f"{name}: as before and now, --set {words}")
-    text = settings_changed(spec, changed) if changed else ""
-    made = packed(spec, text, _approved_before(engine, before))
-    if before and before.version != queue.VERSION:
-        click.echo(
-            f"{name}: workers of etl {queue.VERSION} take it from now on"
-        )
-    _register(engine, name, made, reference, changed)
-
-
-def _register(
-    engine: sa.Engine,
-    name: str,
-    bundle: Bundle,
-    reference: str,
-    settings: Mapping[str, Any],
-    instead_of: str = "",
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        spec = unpacked(bundle, Path(folder))
-        with _worded(spec, name):
-            # as a worker will, or not at all
-            migration = load_migration(spec, variables())
-            why_not = approval.voided(migration, spec)
-            approved = "" if why_not else _approved_by(spec)
-    if why_not:
-        click.echo(f"{name}: {why_not}")
-    before = records.register(
-        engine,
-        name,
-        bundle,
-        instead_of,
-        version=queue.VERSION,
-        secrets=reference,
-        approved=approved,
-        settings=json.dumps(settings),
-    )
-    what = f"{name}: {bundle.spec} is registered as {bundle.digest[:8]}"
-    if before == bundle.digest:
-        what += ", unchanged"
-    elif before:
-        what += f" in place of {before[:8]}; the next turn uses it"
-    click.echo(f"{what}; approved by {approved}" if approved else what)
-
-
-def _approved_before(engine: sa.Engine, before: Member | None) -> bytes:
-    """The approval that is registered: nobody has it as a file."""
-    if before is None:
-        return b""
-    with tempfile.TemporaryDirectory() as folder:
-        spec = unpacked(records.bundle_of(engine, before.name), Path(folder))
-        path = approval.approval_path(spec)
-        return path.read_bytes() if path.exists() else b""
-
-
-@contextmanager
-def _worded(spec: Path, name: str) -> Iterator[None]:
-    """Say mistakes in a spec that was unpacked as people know its files and commands."""
-    try:
-        yield
-    except UnsafePlan as error:
-        raise UnsafePlan(worded(str(error), spec, name)) from None
-    except UsageError as error:
-        raise UsageError(worded(str(error), spec, name)) from None
+    changed = dict(map(_setting, settings))
+    registering.add(engine, spec, Told(name, reference), changed, click.echo)
 
 
 @fleet_group.command("approve")
@@ -221,34 +155,7 @@ def _worded(spec: Path, name: str) -> Iterator[None]:
 def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     """Approve a migration as it is registered, after a look at its sample's report."""
     records.check(engine)
-    of = records.member(engine, name)
-    if of.version != queue.VERSION:
-        raise UsageError(
-            f"{name} is of etl {of.version}, and this is {queue.VERSION} – approve it with that"
-            " one, or add it again with this one"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        spec = unpacked(records.bundle_of(engine, name), Path(folder))
-        migration = load_migration(spec, variables())
-        with (
-            _worded(spec, name),
-            staged(migration, records.store_of(engine, name)) as kept,
-        ):
-            assert kept is not None
-            made = approval.approve(
-                migration,
-                spec,
-                kept,
-                environment="live",
-                by=by,
-                now=time.time(),
-                despite=despite,
-            )
-        settings = json.loads(of.settings)
-        _register(engine, name, packed(spec), of.secrets, settings, of.bundle)
-    click.echo(
-        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}"
-    )
+    registering.approve(engine, name, by, despite, click.echo)
 
 
 def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
@@ -256,9 +163,11 @@ def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
         raise UsageError("--every has to be longer than 0 s")
     if again and stage not in AGAIN:
         raise UsageError(f"--every is for {' and '.join(AGAIN)}, not {stage}")
-    if stage == "rollback" and not yes:
+    if stage in ASKED and not yes:
+        raise UsageError(f"{ASKED[stage]} – add --yes")
+    if yes and (again or stage not in CONFIRMED):
         raise UsageError(
-            "a rollback deletes what the migrations have created – add --yes"
+            f"--yes is for one {', '.join(CONFIRMED)} – nobody looks at the next plan"
         )
 
 
@@ -275,11 +184,6 @@ def _setting(written: str) -> tuple[str, Any]:
     return key, parse(f"value: {value}", "--set").data["value"]
 
 
-def _approved_by(spec: Path) -> str:
-    path = approval.approval_path(spec)
-    return approval.load(path).by if path.exists() else ""
-
-
 @fleet_group.command("start")
 @names
 @click.argument("stage", type=click.Choice(STAGES))
@@ -294,7 +198,11 @@ def _approved_by(spec: Path) -> str:
     metavar="22:00-06:00",
     help="Only in these hours; UTC.",
 )
-@click.option("--yes", is_flag=True, help="Roll back.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Roll back, rebind, or carry out a plan that a turn has stopped at.",
+)
 @db
 def start(  # noqa: PLR0913
     names: Sequence[str],
@@ -306,12 +214,18 @@ def start(  # noqa: PLR0913
     yes: bool,
     engine: sa.Engine,
 ) -> None:
-    """Give migrations something to do: STAGE is plan, sample, run, delta, verify or rollback."""
+    """Give migrations something to do: STAGE is plan, sample, run, delta, verify, rebind or
+    rollback.
+    """
     _check_stage(stage, interval(every), every is not None, yes)
-    goal = Goal(stage, interval(every), moment_of(until), window)
+    goal = Goal(stage, interval(every), moment_of(until), window, yes)
     if window:
         span(window)
-    first = opening(window, moment_of(at, "--at") or time.time())
+    now = time.time()
+    first = moment_of(at, "--at") or now
+    if first < now:
+        raise UsageError(f"--at {at} is over; times are UTC")
+    first = opening(window, first)
     if goal.until and first > goal.until:
         raise UsageError("--until is over before the first turn could begin")
     _registered(engine, names)
@@ -336,16 +250,20 @@ def start(  # noqa: PLR0913
 @db
 def stop(names: Sequence[str], engine: sa.Engine) -> None:
     """Stop migrations after their calls in flight; what was done is saved."""
-    found = _registered(engine, names)
+    _registered(engine, names)
     app = queue.app_for(engine)
+    stopped = []
     with engine.begin() as connection:
-        for of in sorted(found, key=lambda of: of.name):
-            job = records.halt(connection, of.name)
-            queue.take_out(app, connection, job)
-    for of in found:
+        for name in sorted(set(names)):
+            of = records.halt(connection, name)
+            if of is not None:
+                queue.take_out(app, connection, of.job)
+                stopped.append(name)
+    for of in _registered(engine, names):
+        what = "is stopped" if of.name in stopped else f"is {of.state} already"
         ends = records.is_going(engine, of.name)
-        what = "stops after its calls in flight" if ends else "is stopped"
-        click.echo(f"{of.name} {what}")
+        more = "; it ends after its calls in flight" if ends else ""
+        click.echo(f"{of.name} {what}{more}")
 
 
 @fleet_group.command("remove")

@@ -47,10 +47,11 @@ _NO_FAILURE = (PAUSED, INTERRUPTED, OCCUPIED)
 class Goal:
     """What a migration is to do, as `etl fleet start` was told; times are epoch seconds."""
 
-    stage: str  # sample, run, delta, verify, rollback
+    stage: str  # plan, sample, run, delta, verify, rebind, rollback
     every: float = 0.0  # seconds between turns; 0 for one turn
     until: float = 0.0  # no turn begins after it; 0 for no end
     window: str = ""  # 22:00-06:00, UTC
+    yes: bool = False  # a surprising plan is carried out, too
     good: bool = False  # whether its last turn was
     failed: int = 0  # the code that failures in a row are counted of
 

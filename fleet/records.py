@@ -203,6 +203,11 @@ def schema_of(name: str) -> str:
     return f"etl_{name}"
 
 
+def has_store(engine: sa.Engine, name: str) -> bool:
+    """Whether there is a store already of a migration that would have this name."""
+    return schema_of(name) in sa.inspect(engine).get_schema_names()
+
+
 def check_name(name: str) -> None:
     """Raise UsageError where a migration cannot have this name."""
     if not _NAME.fullmatch(name):
@@ -397,11 +402,15 @@ def resting(connection: sa.Connection, name: str) -> Member:
     return of
 
 
-def halt(connection: sa.Connection, name: str) -> int:
-    """Nothing is to follow any more; the number of the job, whose turn the queue is to stop."""
+def halt(connection: sa.Connection, name: str) -> Member | None:
+    """Nothing is to follow any more; what was to be done, whose turn the queue is to stop, None
+    where the migration is at rest: that it is done, or why it waits, stays.
+    """
     of = _locked(connection, name)
+    if of is None or of.state in RESTING:
+        return None
     _enter(connection, name, Next("stopped"), {})
-    return of.job if of else 0
+    return of
 
 
 def rest(engine: sa.Engine, of: Member, after: Next) -> bool:

@@ -26,9 +26,10 @@ from engine.errors import (
     EtlError,
     QuotaExhausted,
 )
+from engine.extract.accounts import check_accounts
 from engine.language.compile import Migration
 from engine.library.migration import OpenMigration
-from engine.library.opening import Held, held
+from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
 from engine.session import Event
 from fleet.accounts import occupied_by
@@ -127,7 +128,7 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
         ) as found:
             far.held = found
             try:
-                return _done(OpenMigration(found, APPROVALS), order["stage"])
+                return _done(found, order["stage"], order["yes"])
             finally:
                 far.look()
     except QuotaExhausted as pause:
@@ -159,7 +160,18 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
         }
 
 
-def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
+def _bound(found: Held) -> dict[str, Any]:
+    """The store belongs to the present accounts, which have to take their keys."""
+    with numbered(found, "audit", rebind=True) as run:
+        check_accounts(run, reads=True)
+    return {"code": 0}
+
+
+def _done(found: Held, stage: str, yes: bool) -> dict[str, Any]:
+    if stage == "rebind":
+        return _bound(found)
+
+    migration = OpenMigration(found, APPROVALS)
     if stage == "rollback":
         undone = migration.rollback()
         kept = f"{len(undone.kept)} rows were kept, {len(undone.failed)} failed"
@@ -175,9 +187,9 @@ def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
         return {"code": 0, "verdict": _planned(migration.plan())}
 
     work = {
-        "sample": lambda: migration.run(sample=migration.sample_size),
-        "run": migration.run,
-        "delta": migration.delta,
+        "sample": lambda: migration.run(migration.sample_size, yes=yes),
+        "run": lambda: migration.run(yes=yes),
+        "delta": lambda: migration.delta(yes=yes),
         "verify": migration.verify,
     }
     result = work[stage]()

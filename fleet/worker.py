@@ -24,7 +24,7 @@ from procrastinate import exceptions
 from engine.connector.auth import redactor
 from engine.errors import EtlError, UsageError
 from fleet import records
-from fleet.bundle import unpacked, worded
+from fleet.bundle import unpacked
 from fleet.ending import (
     INTERRUPTED,
     OCCUPIED,
@@ -48,6 +48,7 @@ from fleet.queue import (
     rescues,
 )
 from fleet.secrets import Secrets, hidden, inherited, variables
+from fleet.wording import Told, worded
 
 SLICE = (
     1800.0  # seconds of a turn, after which it makes room for others that wait
@@ -255,7 +256,12 @@ async def _carried_out(
     secrets = await variables(worker.secrets, of.secrets)
     env = inherited(os.environ) | secrets
     store = records.store_of(worker.engine, of.name)
-    order = {"spec": str(spec), "store": store, "stage": goal.stage}
+    order = {
+        "spec": str(spec),
+        "store": store,
+        "stage": goal.stage,
+        "yes": goal.yes,
+    }
 
     others: list[str] = []
 
@@ -269,7 +275,8 @@ async def _carried_out(
     look = partial(_looked_at, worker, goal, begun, time.time())
     found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
-    reason = redactor(hidden(secrets))(worded(reason, spec, of.name))
+    told = Told(of.name, of.secrets, goal.stage)
+    reason = redactor(hidden(secrets))(worded(reason, spec, told))
     await _keep(worker, of.name, place, found.get("files", {}))
     ended = Ended(
         int(found["code"]),
