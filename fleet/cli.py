@@ -65,7 +65,16 @@ db = click.option(
 names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
 
-@click.group("fleet")
+class Commands(click.Group):
+    """Commands for which a database that goes away is no fault of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one; raises StoreError."""
+        with records.reached():
+            return super().invoke(ctx)
+
+
+@click.group("fleet", cls=Commands)
 def fleet_group() -> None:
     """Many migrations on many machines, over one PostgreSQL."""
 
@@ -74,9 +83,8 @@ def fleet_group() -> None:
 @db
 def init(engine: sa.Engine) -> None:
     """Make the fleet's tables and its queue, or bring them up to this version of both."""
-    with records.reached(engine):
-        records.make_tables(engine)
-        done = queue.make_queue(engine)
+    records.make_tables(engine)
+    done = queue.make_queue(engine)
     click.echo(
         f"the database has a fleet, its queue was {done}; register a migration: etl fleet add NAME"
         " SPEC"
@@ -320,10 +328,11 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
     with engine.begin() as connection:
         for of in sorted(found, key=lambda of: of.name):
             job = records.halt(connection, of.name)
-            queue.take_out(app, connection, job)
-    for of in found:
+            if job:
+                queue.take_out(app, connection, job)
+    for of in _registered(engine, names):
         ends = records.is_going(engine, of.name)
-        what = "stops after its calls in flight" if ends else "is stopped"
+        what = "stops after its calls in flight" if ends else f"is {of.state}"
         click.echo(f"{of.name} {what}")
 
 
