@@ -255,9 +255,9 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
     stopped = []
     with engine.begin() as connection:
         for name in sorted(set(names)):
-            of = records.halt(connection, name)
-            if of is not None:
-                queue.take_out(app, connection, of.job)
+            job = records.halt(connection, name)
+            if job:
+                queue.take_out(app, connection, job)
                 stopped.append(name)
     for of in _registered(engine, names):
         what = "is stopped" if of.name in stopped else f"is {of.state} already"

@@ -32,6 +32,9 @@ AFTER_STORE = (
 )  # the store is held, or not there
 AFTER_CRASH = (5.0,)
 HEALTHY = 3600.0  # seconds of work, after which failures are counted anew
+GRACE = (
+    5.0  # seconds more for who makes room: the other asks every BUSY seconds
+)
 BUSY = 15.0  # seconds until an account that another migration works on is asked for again
 
 DONE = (0, 1)
@@ -65,6 +68,8 @@ class Ended:
     until: float = 0.0  # with PAUSED: from when it makes sense to go on
     lasted: float = 0.0  # seconds
     passes: bool = True  # False: it would end so again, whenever it is tried
+    held: bool = False  # whether it had the store: then nobody else is at work on its accounts
+    yields: bool = False  # whether it ended for another migration of an account
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +131,13 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     """After a turn that was not over, and nothing was wrong with it."""
     if ended.code == PAUSED:
         return _turn(goal, max(ended.until, now), "paused", 0, ended.reason)
-    at = now + BUSY if ended.code == OCCUPIED else now
-    return _turn(goal, at, "queued", failures, ended.reason)
+    return _turn(goal, now + _pause(ended), "queued", failures, ended.reason)
+
+
+def _pause(ended: Ended) -> float:
+    if ended.code == OCCUPIED:
+        return BUSY
+    return BUSY + GRACE if ended.yields else 0.0
 
 
 def over(goal: Goal, reason: str = "") -> Next:

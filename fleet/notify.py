@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -52,9 +53,11 @@ def check_target(target: str) -> None:
 
 def _check_words(command: str) -> None:
     try:
-        shlex.split(command)
+        words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"--notify is no command: {error}") from None
+    if words and not shutil.which(words[0]):
+        raise UsageError(f"--notify: there is no {words[0]}")
 
 
 async def tell_of(

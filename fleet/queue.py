@@ -29,7 +29,7 @@ TURN = "turn"
 STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
 HEARTBEAT = 5.0
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
-_BEGINNING = 1_700_000_000  # priorities count minutes from here
+_BEGINNING = 1_700_000_000  # priorities count seconds from here
 
 # whatever says that the database cannot be used
 DATABASE_ERRORS = (
@@ -78,7 +78,7 @@ class Turns(retry.BaseRetryStrategy):
 
 def priority(now: float) -> int:
     """Who was served last comes last: the queue takes the highest number first."""
-    return -int((now - _BEGINNING) / 60)
+    return -int(now - _BEGINNING)
 
 
 def queue_of(version: str) -> str:

@@ -21,7 +21,6 @@ from fleet.ending import OCCUPIED, Ended, Goal, Next, State, marked
 
 SCHEMA = "fleet"
 RESTING = ("idle", "waiting", "stopped")
-STORE_HELD = 5  # the exit code of a run whose store cannot be used
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _data = sa.MetaData(schema=SCHEMA)
 
@@ -402,15 +401,15 @@ def resting(connection: sa.Connection, name: str) -> Member:
     return of
 
 
-def halt(connection: sa.Connection, name: str) -> Member | None:
-    """Nothing is to follow any more; what was to be done, whose turn the queue is to stop, None
-    where the migration is at rest: that it is done, or why it waits, stays.
+def halt(connection: sa.Connection, name: str) -> int:
+    """Nothing is to follow any more; the number of the job, whose turn the queue is to stop, or 0
+    for what rests already.
     """
     of = _locked(connection, name)
     if of is None or of.state in RESTING:
-        return None
+        return 0
     _enter(connection, name, Next("stopped"), {})
-    return of
+    return of.job
 
 
 def rest(engine: sa.Engine, of: Member, after: Next) -> bool:
@@ -676,8 +675,8 @@ def end_turn(  # noqa: PLR0913
     """Enter how a turn ended and what comes next, in one transaction: what was entered, None where
     the turn had been taken for dead.
 
-    Its accounts are free then, unless somebody else held the store: a turn that was taken for dead
-    may still be at work on them.
+    Its accounts are free then, if it had the store: else a turn that was taken for dead may still
+    be at work on them.
     """
     values = {
         "ended": now,
@@ -701,7 +700,7 @@ def end_turn(  # noqa: PLR0913
             _enter(connection, of.name, after, {"goal": json.dumps(goal)})
         else:
             after = Next(current.state)
-        if ended.code != STORE_HELD:
+        if ended.held:
             _leave(connection, of.name)
     return after
 
@@ -767,14 +766,17 @@ def _turn(row: sa.Row[Any]) -> Turn:
 
 
 def keep_reports(
-    engine: sa.Engine, name: str, files: Mapping[str, bytes]
+    engine: sa.Engine, name: str, turn: int, files: Mapping[str, bytes]
 ) -> None:
-    """Keep the report of a migration's last turn, instead of the one before."""
+    """Keep the report of a turn instead of the one before, unless it was taken for dead."""
     rows = [
         {"name": name, "file": file, "content": text}
         for file, text in files.items()
     ]
     with engine.begin() as connection:
+        _locked(connection, name)
+        if not _goes_on(connection, turns.c.id == turn):
+            return
         connection.execute(reports.delete().where(reports.c.name == name))
         if rows:
             connection.execute(reports.insert(), rows)
@@ -825,12 +827,27 @@ def workers(engine: sa.Engine, seconds: float = 60.0) -> Counter[str]:
 # -- the queue, looked at
 
 
-def due(engine: sa.Engine, queue: str) -> int:
-    """How many jobs of a queue could begin now, if a worker were free."""
+def busy(other: str) -> str:
+    """Why a turn has not begun."""
+    return f"{other} is at work on the account"
+
+
+def is_waited_for(engine: sa.Engine, name: str) -> bool:
+    """Whether another migration would begin if this one left their account."""
+    others = sa.select(migrations.c.name).where(
+        migrations.c.state == "queued", migrations.c.reason == busy(name)
+    )
+    with engine.connect() as connection:
+        return connection.execute(others).first() is not None
+
+
+def due(engine: sa.Engine, queue: str, seconds: float) -> int:
+    """How many jobs of a queue could have begun so many seconds ago, if a worker were free."""
+    then = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
     statement = sa.select(sa.func.count()).where(
         _STATUS == "todo",
         _JOBS.c.queue_name == queue,
-        sa.func.coalesce(_JOBS.c.scheduled_at, sa.func.now()) <= sa.func.now(),
+        _JOBS.c.scheduled_at <= then,
     )
     with engine.connect() as connection:
         return int(connection.execute(statement).scalar_one())

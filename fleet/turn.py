@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from engine.cli.environment import variables
 from engine.cli.streams import safe
 from engine.errors import (
     AuthError,
@@ -27,7 +28,7 @@ from engine.errors import (
     QuotaExhausted,
 )
 from engine.extract.accounts import check_accounts
-from engine.language.compile import Migration
+from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
@@ -39,6 +40,9 @@ from fleet.spent import today
 from workbench.approval import APPROVALS
 
 HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
+BEYOND = (
+    15.0  # ... and at least so many longer than the destination takes to answer
+)
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
 TOKENS = 10.0  # seconds between two looks at what is spent
@@ -62,7 +66,8 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     far = Far(say)
     ended = carried_out(order, say, far)
-    say({"ended": {**ended, "today": far.today}})
+    held = far.held is not None
+    say({"ended": {**ended, "held": held, "today": far.today}})
 
 
 def _voice() -> Say:
@@ -114,6 +119,13 @@ def _asked(migration: Migration, say: Say) -> None:
     threading.Thread(target=_until_the_worker_ends, daemon=True).start()
 
 
+def _holds(order: Mapping[str, Any]) -> float:
+    """Seconds that the lease holds: longer than a call that nobody waits for any more may take."""
+    migration = load_migration(Path(order["spec"]), variables())
+    timeout = migration.destination.connection.timeout
+    return max(HOLDS, timeout + BEYOND)
+
+
 def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
     """Do what an order says; how it ended, by exit code."""
     try:
@@ -124,7 +136,7 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
             progress=far.progress,
             log=far.heard,
             admit=lambda migration: _asked(migration, say),
-            holds=HOLDS,
+            holds=_holds(order),
         ) as found:
             far.held = found
             try:

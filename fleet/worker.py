@@ -268,22 +268,26 @@ async def _carried_out(
     async def hear(said: Mapping[str, Any]) -> str:
         other = await asyncio.to_thread(_heard, worker, of.name, begun, said)
         if other:
-            others.append(f"{other} is at work on the account")
+            others.append(records.busy(other))
         return other
 
     process = await started(order, place, env, hear)
-    look = partial(_looked_at, worker, goal, begun, time.time())
+    look = partial(_looked_at, worker, of, begun, time.time())
     found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
     told = Told(of.name, of.secrets, goal.stage)
     reason = redactor(hidden(secrets))(worded(reason, spec, told))
-    await _keep(worker, of.name, place, found.get("files", {}))
+    await _keep(worker, of.name, begun, place, found.get("files", {}))
     ended = Ended(
         int(found["code"]),
         plain(reason),
         float(found.get("until", 0.0)),
         passes=bool(found.get("passes", True)),
+        held=bool(found.get("held")),
     )
+    if ended.code == INTERRUPTED:
+        asked = await asyncio.to_thread(_is_waited_for, worker, of.name)
+        ended = replace(ended, yields=asked)
     today = {"today": found["today"]} if "today" in found else {}
     return ended, {**found.get("verdict", {}), **today}
 
@@ -309,32 +313,49 @@ def _heard(
 
 
 async def _looked_at(
-    worker: Worker, goal: Goal, begun: int, began: float
+    worker: Worker, of: records.Member, begun: int, began: float
 ) -> Found:
     """Whether a turn has to end: its window closes, others wait while it had its share, or it was
     taken for dead.
     """
     now = time.time()
     # where this clock is a little slow, it began before its window
-    closes = closing(goal.window, opening(goal.window, began))
+    window = of.goal.window if of.goal else ""
+    closes = closing(window, opening(window, began))
     if closes and now >= closes:
         return "is over"
     had_its_share = now - began > worker.slice
     try:
-        ends = await asyncio.to_thread(_ends, worker, begun, had_its_share)
+        ends = await asyncio.to_thread(
+            _ends, worker, of.name, begun, had_its_share
+        )
     except sa.exc.SQLAlchemyError:
         return "unknown"
     return "is over" if ends else "goes on"
 
 
-def _ends(worker: Worker, begun: int, had_its_share: bool) -> bool:
+def _ends(worker: Worker, name: str, begun: int, had_its_share: bool) -> bool:
     if not records.goes_on(worker.engine, begun):
         return True
-    return had_its_share and records.due(worker.engine, queue_of(VERSION)) > 0
+    if not had_its_share:
+        return False
+    # a place that is free takes what is due at once
+    waiting = records.due(worker.engine, queue_of(VERSION), 2 * POLLS)
+    return waiting > 0 or records.is_waited_for(worker.engine, name)
+
+
+def _is_waited_for(worker: Worker, name: str) -> bool:
+    with suppress(sa.exc.SQLAlchemyError):
+        return records.is_waited_for(worker.engine, name)
+    return False
 
 
 async def _keep(
-    worker: Worker, name: str, place: Path, files: Mapping[str, str]
+    worker: Worker,
+    name: str,
+    begun: int,
+    place: Path,
+    files: Mapping[str, str],
 ) -> None:
     """Keep the report where every machine can read it; that it cannot be is no end of a turn."""
     try:
@@ -344,7 +365,7 @@ async def _keep(
         }
         if found:
             await asyncio.to_thread(
-                records.keep_reports, worker.engine, name, found
+                records.keep_reports, worker.engine, name, begun, found
             )
     except (OSError, sa.exc.SQLAlchemyError) as error:
         worker.tell(

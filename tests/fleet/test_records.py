@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +19,7 @@ from fleet.records import Member
 from tests import postgres
 from tests.e2e.driving import SPEC
 
-DONE = Ended(0)
+DONE = Ended(0, held=True)
 IDLE = Next("idle")
 
 
@@ -143,7 +144,7 @@ def test_a_job_that_its_worker_has_forgotten_goes_on(engine: sa.Engine) -> None:
     of, turn = begin(engine, "one")
     asked(engine, "UPDATE procrastinate_workers SET last_heartbeat = now()")
     assert queue.swept(engine, idle=0.0) == []
-    records.end_turn(engine, turn, of, Ended(75), Next("paused", 5.0), time.time(), {})
+    records.end_turn(engine, turn, of, Ended(75, held=True), Next("paused", 5.0), time.time(), {})
     assert queue.swept(engine) == []
     time.sleep(0.1)
     assert queue.swept(engine, idle=0.05) == ["one"]
@@ -212,3 +213,67 @@ def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
         records.register(engine, "one", bundle, version="9.9", secrets="one", approved="", settings="{}")
     assert records.register(engine, "two", bundle, version="9.9", secrets="two", approved="", settings="{}")
 
+
+
+def test_a_report_of_a_turn_that_was_taken_for_dead_is_not_kept(engine: sa.Engine) -> None:
+    """What comes late replaces no newer report."""
+    of, first = begin(engine, "one")
+    rescued(engine, of)
+    second = records.begin_turn(engine, records.member(engine, "one"), "run", "b:2", time.time())
+    records.keep_reports(engine, "one", second, {"report.html": b"new"})
+    records.keep_reports(engine, "one", first, {"report.html": b"old"})
+    assert records.reports_of(engine, "one") == {"report.html": b"new"}
+
+
+def test_an_account_stays_taken_after_an_end_that_never_had_the_store(engine: sa.Engine) -> None:
+    """Another process may have it: whatever code such a turn ends with."""
+    of, turn = begin(engine, "one")
+    records.occupy(engine, turn, "one", ["account"], time.time())
+    records.end_turn(engine, turn, of, Ended(70), Next("waiting"), time.time(), {})
+    assert asked(engine, "SELECT name FROM occupied") == [("one",)]
+    queue.swept(engine)
+    assert asked(engine, "SELECT name FROM occupied") == []
+
+
+def test_what_rests_is_not_stopped(engine: sa.Engine) -> None:
+    """A stop of what is done, or waits for a person, leaves it as it is, and its reason."""
+    of, turn = begin(engine, "one")
+    records.end_turn(engine, turn, of, Ended(4, "not approved"), Next("waiting", reason="not approved"), time.time(), {})
+    with engine.begin() as connection:
+        assert records.halt(connection, "one") == 0
+        assert records.halt(connection, "two") == 0
+    assert (records.member(engine, "one").state, records.member(engine, "one").reason) == ("waiting", "not approved")
+
+
+def test_who_waits_is_known(engine: sa.Engine) -> None:
+    """A job is due once its time has come in its own queue; a migration that another keeps from their account waits for that one."""
+    begin(engine, "one")
+    other, begun = begin(engine, "two")
+    assert not records.is_waited_for(engine, "one")
+    records.end_turn(engine, begun, other, Ended(76), Next("queued", time.time(), reason=records.busy("one")), time.time(), {})
+    assert records.is_waited_for(engine, "one") and not records.is_waited_for(engine, "two")
+    mine = queue.queue_of(queue.VERSION)
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = now() - interval '3 s' WHERE lock = 'two'")
+    assert records.due(engine, mine, 2.0) == 1 and records.due(engine, mine, 4.0) == 0 and records.due(engine, "other", 2.0) == 0
+
+
+def test_jobs_of_every_version_are_rescued(engine: sa.Engine) -> None:
+    """Where the last worker of a version is gone, its job does not keep the migration from the version that it was registered in anew."""
+    begin(engine, "one")
+    asked(engine, "UPDATE procrastinate_jobs SET queue_name = 'etl-0.0.1'")
+    with engine.begin() as connection:
+        records.halt(connection, "one")
+    with queue.opened(engine) as app, engine.begin() as connection:
+        job = queue.put(app, connection, "one", time.time(), queue.VERSION)
+        records.aim(connection, "one", Goal("run"), time.time(), job)
+
+    async def look() -> None:
+        async def nothing(name: str, job: int) -> None:
+            """No turn is taken."""
+
+        async with queue.app_for(engine, nothing).open_async() as app:
+            await queue.rescue(app, engine, lambda text: None)
+
+    asyncio.run(look())
+    assert asked(engine, "SELECT id, status::text FROM procrastinate_jobs") == [(job, "todo")]
+    assert not records.is_going(engine, "one")
