@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fleet.ending import Goal, opening, span
 from fleet.forecast import added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
+from fleet.places import own_place
 from fleet.records import Member
 from fleet.secrets import Secrets, check_reference, check_secrets
 from fleet.wording import Told
@@ -171,6 +172,15 @@ def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
         )
 
 
+@contextmanager
+def _all_or_none(names: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        more = "; none of these was started" if len(names) > 1 else ""
+        raise UsageError(f"{error}{more}") from None
+
+
 def _registered(engine: sa.Engine, names: Sequence[str]) -> list[Member]:
     """The migrations of these names; raises UsageError where one is not registered."""
     records.check(engine)
@@ -231,7 +241,7 @@ def start(  # noqa: PLR0913
     _registered(engine, names)
     app = queue.app_for(engine)
     found = []
-    with engine.begin() as connection:
+    with engine.begin() as connection, _all_or_none(names):
         for name in sorted(set(names)):
             of = records.resting(connection, name)
             job = queue.put(app, connection, of.name, first, of.version)
@@ -321,7 +331,7 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
     type=click.Path(path_type=Path),
     default=Path("var/fleet"),
     show_default=True,
-    help="A folder of this worker's own, for files that are unpacked.",
+    help="Where files are unpacked; workers of one machine may share it.",
 )
 @db
 def worker(  # noqa: PLR0913
@@ -352,17 +362,10 @@ def worker(  # noqa: PLR0913
         from fleet.metrics import serve  # most workers serve none
 
         serve(engine, metrics, address)
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = Worker(
-        engine,
-        place.absolute(),
-        secrets,
-        concurrency,
-        _say,
-        notify,
-    )
-    _say(f"{made.name} works on {concurrency} migrations at once")
-    asyncio.run(work(made))
+    with own_place(place) as own:
+        made = Worker(engine, own, secrets, concurrency, _say, notify)
+        _say(f"{made.name} works on {concurrency} migrations at once")
+        asyncio.run(work(made))
     _say(
         f"{made.name} has ended; what was begun is saved and back in the queue"
     )
@@ -472,7 +475,7 @@ def report(name: str, out: Path, engine: sa.Engine) -> None:
 @machine
 @db
 def plan(as_json: bool, engine: sa.Engine) -> None:
-    """What all plans together come to, limit by limit and day by day."""
+    """What all plans together come to, for each limit of an account and day by day."""
     records.check(engine)
     plans, missing = {}, []
     for of in records.members(engine):
@@ -488,7 +491,8 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
     for use in found.uses:
         days = f", {use.days} days" if use.days else ""
         click.echo(
-            f"{use.name}: {use.account} {use.limit}: {use.needed:,.0f} {use.unit}{days}"
+            f"{', '.join(use.names)}: {use.account} {use.limit}:"
+            f" {use.needed:,.0f} {use.unit}{days}"
         )
     for day, (many, calls) in enumerate(found.days, 1):
         click.echo(f"day {day}: {many} migrations, {calls:,.0f} calls")

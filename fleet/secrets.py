@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,10 +63,16 @@ def check_secrets(secrets: Secrets) -> None:
         raise UsageError("give --secrets DIR or --secrets-command COMMAND")
     if secrets.folder and not secrets.folder.is_dir():
         raise UsageError(f"--secrets {secrets.folder} is no folder")
-    if secrets.command and not shutil.which(secrets.command.split()[0]):
-        raise UsageError(
-            f"--secrets-command: there is no {secrets.command.split()[0]}"
-        )
+    words = _words(secrets.command)
+    if secrets.command and not (words and shutil.which(words[0])):
+        raise UsageError(f"--secrets-command: there is no {secrets.command}")
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--secrets-command is no command: {error}") from None
 
 
 def check_reference(reference: str) -> None:
@@ -150,9 +157,9 @@ async def _started(command: str, reference: str) -> asyncio.subprocess.Process:
     silent, heard = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
     try:
         return await asyncio.create_subprocess_exec(
-            *command.split(), reference, stdin=silent, stdout=heard
+            *_words(command), reference, stdin=silent, stdout=heard
         )
     except OSError as error:
         raise UsageError(
-            f"the command for secrets cannot be started: {error.strerror}"
+            f"the command for secrets, {_words(command)[0]}, cannot be started: {error.strerror}"
         ) from None

@@ -33,7 +33,7 @@ from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
 from engine.session import Event
-from fleet.accounts import occupied_by
+from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.process import SILENCE
 from fleet.spent import today
@@ -196,7 +196,9 @@ def _done(found: Held, stage: str, yes: bool) -> dict[str, Any]:
         return {"code": undone.exit_code, "reason": reason, "verdict": verdict}
 
     if stage == "plan":
-        return {"code": 0, "verdict": _planned(migration.plan())}
+        accounts = accounts_of(found.migration, os.environ)
+        verdict = {**_planned(migration.plan()), "accounts": accounts}
+        return {"code": 0, "verdict": verdict}
 
     work = {
         "sample": lambda: migration.run(migration.sample_size, yes=yes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from fleet.ending import (
     span,
 )
 from fleet.forecast import added_up
+from fleet.places import own_place
 from fleet.process import plain
 from fleet.records import check_name, connect
 from fleet.secrets import Secrets, variables
@@ -189,6 +191,23 @@ def test_a_bundle_has_a_limit(project: Path, tmp_path: Path) -> None:
         unpacked(replace(packed(project / SPEC), archive=out.getvalue()), tmp_path / "bundles")
 
 
+def test_what_a_killed_worker_left_is_removed(tmp_path: Path) -> None:
+    """Workers share a folder: each has its own in it, which goes with it; one whose worker is gone goes a little later, that of one that lives stays."""
+    dead = tmp_path / "worker-dead"
+    dead.mkdir()
+    (dead / "alive").touch()
+    (dead / "acme-1").mkdir()
+    with own_place(tmp_path) as first:
+        (first / "acme-2").mkdir()
+        with own_place(tmp_path, parting=0.05) as second:
+            end = time.monotonic() + 20
+            while dead.exists():
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            assert first.exists() and second.exists() and first != second
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_settings_travel_changed(project: Path) -> None:
     """`--set` changes a setting in the archive's spec and nothing else; an unknown one is refused with advice."""
     text = settings_changed(project / SPEC, {"language": "es"})
@@ -231,7 +250,8 @@ def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
 def test_secrets_are_printed_by_a_command() -> None:
     """A command gets the reference as its last word; one that fails is refused."""
     assert asyncio.run(variables(Secrets(command="echo KEY_OF="), "acme"))["KEY_OF"] == "acme"
-    with pytest.raises(UsageError, match="cannot be started"):
+    assert asyncio.run(variables(Secrets(command="""sh -c 'printf "%s\\n" "A=$0 $1"' 'two words'"""), "acme"))["A"] == "two words acme"
+    with pytest.raises(UsageError, match="no-such-program, cannot be started"):
         asyncio.run(variables(Secrets(command="no-such-program"), "acme"))
     with pytest.raises(UsageError, match="ended with code 1"):
         asyncio.run(variables(Secrets(command="false"), "acme"))
@@ -245,16 +265,28 @@ def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypat
     assert "of-somebody-else" not in asyncio.run(variables(Secrets(tmp_path), "acme")).values()
 
 
+DAYS = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
+BURST = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
+
+
 def test_plans_are_added_up() -> None:
-    """Days come from the day's limits, calls are spread over each migration's days."""
-    day = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
-    burst = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
+    """Days come from the day's limits, calls are spread over each migration's time."""
     found = added_up({
-        "long": {"calls": 300, "seconds": 10.0, "limits": [day, burst]},
+        "long": {"calls": 300, "seconds": 10.0, "limits": [DAYS, BURST]},
         "short": {"calls": 10, "seconds": 10.0, "limits": []},
     })  # fmt: skip
-    assert found.calls == 310 and [use.days for use in found.uses] == [3, 0]
-    assert found.days == ((2, 110.0), (1, 100.0), (1, 100.0))
+    assert found.calls == 310 and [(use.names, use.days) for use in found.uses] == [(("long",), 3), (("long",), 0)]
+    assert found.days == ((2, 130.0), (1, 120.0), (1, 60.0))
+    assert added_up({}).days == ()
+
+
+def test_migrations_of_one_account_share_its_days() -> None:
+    """What two need of one account's day is one sum, and they come one after the other; one of another account goes on beside them."""
+    shared = {"calls": 250, "seconds": 10.0, "limits": [DAYS], "accounts": {"P": "a", "S": "b"}}
+    found = added_up({"one": shared, "two": shared, "other": shared | {"accounts": {"P": "c", "S": "d"}}})
+    assert [(use.names, use.needed, use.days) for use in found.uses] == [(("one", "two"), 500.0, 5), (("other",), 250.0, 3)]
+    assert [many for many, _ in found.days] == [2, 2, 3, 1, 1]
+    assert sum(calls for _, calls in found.days) == found.calls == 750
 
 
 def test_a_page_shows_text_only() -> None:
