@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from fleet import records
+from fleet.process import started
 from fleet.status import collected
 from tests import postgres
 from tests.e2e.driving import ETL, SPEC, Done, Pair, checkout, environment, etl
@@ -153,6 +155,20 @@ class Fleet:
 def turns_below(worker: subprocess.Popen[bytes]) -> list[int]:
     """The processes that a worker has started."""
     return [int(word) for word in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
+
+
+async def turn(stage: str, spec: Path, env: Mapping[str, str], yes: bool = False) -> dict[str, Any]:
+    """A turn in its process, on a store in a file; how it ended."""
+
+    async def hear(_: Mapping[str, Any]) -> str:
+        return ""
+
+    async def look() -> Any:
+        return "goes on"
+
+    order = {"spec": str(spec), "store": str(spec.parent / "store.sqlite"), "stage": stage, "yes": yes}
+    process = await started(order, spec.parent, {**env, "PATH": os.environ["PATH"]}, hear)
+    return dict(await process.ended(look))
 
 
 class Wire:

@@ -6,9 +6,8 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,11 +17,10 @@ from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
 from fleet import queue, records
 from fleet.cli import fleet_group
-from fleet.process import started
 from fleet.wording import STEPS, Told, worded
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout, edit, pair
-from tests.fleet.driving import KEYS
+from tests.fleet.driving import KEYS, turn
 from workbench import approval
 from workbench.meaning import digest_of, parts
 from workbench.writing import write
@@ -205,19 +203,6 @@ def test_a_worker_without_secrets_does_not_start(words: tuple[str, ...], url: st
 
 
 # -- another address
-
-
-async def turn(stage: str, spec: Path, env: Mapping[str, str], yes: bool = False) -> dict[str, Any]:
-    """A turn in its process, on a store in a file; how it ended."""
-    async def hear(_: Mapping[str, Any]) -> str:
-        return ""
-
-    async def look() -> Any:
-        return "goes on"
-
-    order = {"spec": str(spec), "store": str(spec.parent / "store.sqlite"), "stage": stage, "yes": yes}
-    process = await started(order, spec.parent, {**env, "PATH": os.environ["PATH"]}, hear)
-    return dict(await process.ended(look))
 
 
 @pytest.mark.fleet
