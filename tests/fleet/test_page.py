@@ -64,11 +64,11 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
         for line in [*WORK.splitlines(), *LATER.splitlines()]:
             typed(line)
             if line.startswith("etl fleet start") and "--every" not in line:
-                made.wait(*SECRETS, until=lambda row: row["state"] in RESTING)
+                made.wait(*SECRETS, until=lambda row: row["state"] in RESTING, seconds=400)
                 codes = [row["code"] for row in made.status().values()]
                 assert set(codes) <= {0, 1}, f"{line}: {made.status()}"
             if "--every" in line:
-                made.wait("acme", until=lambda row: len(made.turns("acme")) >= 5)
+                made.wait("acme", until=lambda row: len(made.turns("acme")) >= 5, seconds=400)
         assert (tmp_path / "status.html").read_text(encoding="utf-8").startswith("<!doctype html>")
         assert (tmp_path / "reports/acme/report.html").exists()
         assert sorted(made.status()) == ["acme", "bolt"]
