@@ -253,6 +253,11 @@ def start(  # noqa: PLR0913
         click.echo(
             f"{of.name}: {stage} is queued for {status.moment(first)} UTC{by}"
         )
+    workers = records.workers(engine)
+    for version in sorted({of.version for of in found} - {*workers}):
+        click.echo(
+            f"no worker of etl {version} lives – start one: {status.A_WORKER}"
+        )
 
 
 @fleet_group.command("stop")

@@ -62,10 +62,20 @@ STEPS = (
         "migrate with: etl run SPEC, or repeat with --yes",
         "migrate with: etl fleet start NAME run",
     ),
+    # a day's quota is spent
+    (
+        "everything done so far is saved – run the same command again from",
+        "everything done so far is saved – it goes on by itself from",
+    ),
     # the database was away, or somebody has the store
     (
         " – check the disk and that nothing else holds it",
         " – it is in the fleet's database",
+    ),
+    (
+        "another etl command has taken over this store, for this one was not heard of – run it"
+        " again",
+        "this turn was not heard of, and another one has taken over its store",
     ),
     (
         "another etl command is using this store – wait until it has ended, or see what it is"

@@ -225,7 +225,8 @@ async def _taken(
             f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}"
             f" {follows.reason}".rstrip()
         )
-    if ended.code not in (INTERRUPTED, OCCUPIED):
+    was_ended = ended.code in (INTERRUPTED, OCCUPIED)
+    if not was_ended or follows.state == "stopped":
         what = WHAT.get(ended.code, SAID.get(follows.state, follows.state))
         reason, code = ended.reason, ended.code
         _notify(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import re
 import time
@@ -15,8 +17,9 @@ import sqlalchemy as sa
 from engine.cli.environment import named
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
-from fleet import queue, records
+from fleet import queue, records, worker
 from fleet.cli import fleet_group
+from fleet.secrets import Secrets
 from fleet.wording import STEPS, Told, worded
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout, edit, pair
@@ -108,7 +111,8 @@ def test_another_version_is_named(url: str, engine: sa.Engine, project: Path, ca
     with pytest.raises(UsageError, match=r"of etl 0\.0\.1"):
         typed(url, "approve", "acme", "--by", "Ana")
     typed(url, "start", "acme", "plan")
-    assert "for workers of etl 0.0.1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "for workers of etl 0.0.1" in said and "no worker of etl 0.0.1 lives – start one" in said
     typed(url, "stop", "acme")
     typed(url, "add", "acme", str(project))
     assert records.member(engine, "acme").version == queue.VERSION and "those of 0.0.1 no more" in capsys.readouterr().out
@@ -218,3 +222,33 @@ def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
         assert bound["code"] == 0, bound
         again = asyncio.run(turn("sample", spec, other.env))
         assert "was begun with" not in str(again), again
+
+
+# -- news
+
+
+def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """Who is told of what happens hears of a turn that somebody has stopped, and that is told before the worker ends."""
+    typed(url, "add", "acme", str(project))
+    typed(url, "start", "acme", "run")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    begun = records.begin_turn(engine, of, "run", "a:1", time.time())
+    said: list[str] = []
+    secrets = Secrets(command="sh -c 'touch began; sleep 60'")
+    news = tmp_path / "news.json"
+    made = worker.Worker(engine, tmp_path / "work", secrets, 1, said.append, f"cp /dev/stdin '{news}'")
+
+    async def stopped() -> None:
+        taken = asyncio.create_task(worker._taken(made, of, of.goal, begun))
+        while not Path("began").exists():
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(typed, url, "stop", "acme")
+        taken.cancel()
+        await taken
+        await asyncio.wait(made.telling, timeout=30)
+
+    with contextlib.chdir(tmp_path):
+        asyncio.run(stopped())
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["name"], told["what"], told["next"]) == ("acme", "stopped", 0.0), (told, said)
