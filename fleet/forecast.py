@@ -117,7 +117,7 @@ def _spans(plans: Plans) -> dict[str, tuple[float, float]]:
 
 def _length(plan: Mapping[str, Any]) -> float:
     days = [_days_of(limit) for limit in plan["limits"]]
-    return max(1 / DAY, plan["seconds"] / DAY, *days)
+    return max(1 / DAY, float(plan["seconds"]) / DAY, *days)
 
 
 def _share(span: tuple[float, float], day: int) -> float:

@@ -197,8 +197,8 @@ def _done(found: Held, stage: str, yes: bool) -> dict[str, Any]:
 
     if stage == "plan":
         accounts = accounts_of(found.migration, os.environ)
-        verdict = {**_planned(migration.plan()), "accounts": accounts}
-        return {"code": 0, "verdict": verdict}
+        plan = {**_planned(migration.plan()), "accounts": accounts}
+        return {"code": 0, "verdict": plan}
 
     work = {
         "sample": lambda: migration.run(migration.sample_size, yes=yes),
