@@ -20,6 +20,7 @@ from fleet.bundle import Bundle
 from fleet.ending import OCCUPIED, Ended, Goal, Next, State, marked
 
 SCHEMA = "fleet"
+SOON = 5.0  # seconds that a store is held just to see whether it is free
 RESTING = ("idle", "waiting", "stopped")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _data = sa.MetaData(schema=SCHEMA)
@@ -634,7 +635,7 @@ def free(engine: sa.Engine, name: str) -> None:
     """
     with closing(open_store(store_of(engine, name))) as store:
         try:
-            with lease(store):
+            with lease(store, SOON):
                 pass
         except StoreError:
             return

@@ -115,10 +115,10 @@ def test_a_worker_that_is_cut_off_writes_nothing_any_more(tmp_path: Path) -> Non
 
 def test_a_window_that_closes_ends_a_turn(tmp_path: Path) -> None:
     """A turn at work ends when its hours are over, its calls recorded, and the next one waits for the next day."""
-    with pair(source=KEYS, destination=(*KEYS, *SLOW), size=SIZE) as accounts, fleet(tmp_path) as made:
+    with pair(source=KEYS, destination=(*KEYS, "--latency-ms", "400"), size=SIZE) as accounts, fleet(tmp_path) as made:
         made.worker()
         approved(made, acme=accounts)
-        closes = datetime.now(UTC) + timedelta(seconds=12)
+        closes = datetime.now(UTC) + timedelta(seconds=20)
         window = f"{closes - timedelta(hours=2):%H:%M}-{closes:%H:%M:%S}"
         made.etl("start", "acme", "run", "--window", window)
         made.wait_for_writes("acme", 5)
