@@ -363,6 +363,8 @@ def worker(  # noqa: PLR0913
         _say(
             f"left to workers of another version than {queue.VERSION}: {', '.join(others)}"
         )
+    if folder and not any(folder.glob("*.env")):
+        _say(f"{folder} holds no NAME.env yet")
     if metrics:
         from fleet.metrics import serve  # most workers serve none
 

@@ -24,8 +24,11 @@ class Lines(logging.Handler):
         what = f"{record.name}: {record.getMessage().strip()}".splitlines()[0]
         line = f"{what} ({raised.__name__})" if raised else what
         now = time.monotonic()
-        if now - self._said.get(record.msg, -SELDOM) >= SELDOM:
-            self._said[record.msg] = now
+        self._said = {
+            text: at for text, at in self._said.items() if now - at < SELDOM
+        }
+        if line not in self._said:
+            self._said[line] = now
             self._tell(line)
 
 
