@@ -114,12 +114,13 @@ def test_a_worker_that_is_cut_off_writes_nothing_any_more(tmp_path: Path) -> Non
             wire.close()
 
 
+@pytest.mark.chaos
 def test_a_window_that_closes_ends_a_turn(tmp_path: Path) -> None:
     """A turn at work ends when its hours are over, its calls recorded, and the next one waits for the next day."""
-    with pair(source=KEYS, destination=(*KEYS, "--latency-ms", "400"), size=SIZE) as accounts, fleet(tmp_path) as made:
+    with pair(source=KEYS, destination=(*KEYS, "--latency-ms", "1500"), size=SIZE) as accounts, fleet(tmp_path) as made:
         made.worker()
         approved(made, acme=accounts)
-        closes = datetime.now(UTC) + timedelta(seconds=20)
+        closes = datetime.now(UTC) + timedelta(seconds=45)
         window = f"{closes - timedelta(hours=2):%H:%M}-{closes:%H:%M:%S}"
         made.etl("start", "acme", "run", "--window", window)
         made.wait_for_writes("acme", 5)
@@ -132,7 +133,7 @@ def test_a_window_that_closes_ends_a_turn(tmp_path: Path) -> None:
         assert unknown(made, accounts) == []
 
 
-@pytest.mark.long
+@pytest.mark.chaos
 def test_a_turn_makes_room(tmp_path: Path) -> None:
     """A turn that had its share ends where another migration waits, and goes on after it; where none waits it goes on at once."""
     with pair(source=KEYS, destination=(*KEYS, "--latency-ms", "500"), size=SIZE) as accounts, fleet(tmp_path) as made:
