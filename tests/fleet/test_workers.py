@@ -97,7 +97,6 @@ def test_killed_workers_and_a_database_that_restarts_cost_nothing(
         went_on = [min((start - killed for start, _ in turns[name] if start > killed), default=0.0) for name, killed in cut]
         print(f"\n{many} pairs, {kills} kills with {len(cut)} turns at work, {restarted} restarts, {sum(map(len, turns.values()))} turns, "
               f"{time.time() - began:.0f} s; they went on after {min(filter(None, went_on)):.1f} to {max(went_on):.1f} s")  # fmt: skip
-        assert len(cut) >= kills and max(went_on) < 60, str(sorted(went_on))
         for name, there in accounts.items():
             row = made.status()[name]
             assert row["state"] == "idle" and row["code"] in (0, 1), f"{row}\n{made.log()[-3000:]}"
@@ -109,6 +108,7 @@ def test_killed_workers_and_a_database_that_restarts_cost_nothing(
             assert made.store(name, f"SELECT count(*) FROM ({order}) AS booked WHERE run < before") == [(0,)]
             spans = sorted(made.turns(name))
             assert all(one[1] <= other[0] for one, other in pairwise(spans)), str(spans)
+        assert len(cut) >= kills and max(went_on) < 60, str(sorted(went_on))
 
 
 def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
