@@ -140,7 +140,7 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
         ) as found:
             far.held = found
             try:
-                return _done(found, order["stage"], order["yes"])
+                return _done(found, order["stage"], bool(order.get("yes")))
             finally:
                 far.look()
     except QuotaExhausted as pause:
