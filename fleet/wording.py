@@ -60,7 +60,7 @@ STEPS = (
     ),
     (
         "migrate with: etl run SPEC, or repeat with --yes",
-        "migrate with: etl fleet start NAME run",
+        "migrate with: etl fleet start NAME run, or say yes: etl fleet start NAME STAGE --yes",
     ),
     # a day's quota is spent
     (

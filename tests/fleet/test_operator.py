@@ -26,6 +26,7 @@ from tests.e2e.driving import SPEC, checkout, edit, pair
 from tests.fleet.driving import KEYS, turn
 from workbench import approval
 from workbench.meaning import digest_of, parts
+from workbench.staged import staged
 from workbench.writing import write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,6 +223,24 @@ def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
         assert bound["code"] == 0, bound
         again = asyncio.run(turn("sample", spec, other.env))
         assert "was begun with" not in str(again), again
+
+
+@pytest.mark.fleet
+@pytest.mark.long
+def test_a_surprising_plan_is_carried_out_once_somebody_says_yes(tmp_path: Path) -> None:
+    """A turn that stops where a person has to say yes names the command that says it, and that one goes on."""
+    spec = checkout(tmp_path / "project", ("records: 200", "records: 3")) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        migration = load_migration(spec)
+        with staged(migration, str(spec.parent / "store.sqlite")) as store:
+            assert store is not None
+            approval.approve(migration, spec, store, environment="live", by="Ana", now=time.time(), despite="a test")
+        assert asyncio.run(turn("rollback", spec, accounts.env))["code"] == 0
+        refused = asyncio.run(turn("delta", spec, accounts.env))
+        assert refused["code"] == 4 and "etl fleet start acme delta --yes" in worded(refused["reason"], spec, ACME), refused
+        done = asyncio.run(turn("delta", spec, accounts.env, yes=True))
+        assert done["code"] in (0, 1) and done["verdict"]["created"] > 0, done
 
 
 # -- news
