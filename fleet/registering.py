@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from engine.cli.environment import variables
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import Migration, load_migration
+from engine.store.journal import all_runs
+from engine.store.tables import Store
 from fleet import queue, records
 from fleet.bundle import Bundle, packed, unpacked
 from fleet.records import Member
@@ -80,9 +82,21 @@ def approve(
             now=time.time(),
             despite=despite,
         )
+        check_still_there(kept, made.run, name)
         bundle = packed(spec)
     _register(engine, bundle, told, json.loads(of.settings), of.bundle, say)
     say(f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}")
+
+
+def check_still_there(store: Store, sample: int, name: str) -> None:
+    """Raise UnsafePlan where a sample was taken back since: nobody can look at it any more."""
+    with store.begin() as connection:
+        runs = all_runs(connection)
+    if any(row["command"] == "rollback" and row["id"] > sample for row in runs):
+        raise UnsafePlan(
+            f"the sample of run {sample} was taken back since – run another one, and look at it:"
+            f" etl fleet start {name} sample"
+        )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from engine.cli.environment import named
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
-from fleet import queue, records, worker
+from fleet import queue, records, registering, worker
 from fleet.cli import fleet_group
 from fleet.secrets import Secrets
 from fleet.wording import STEPS, Told, worded
@@ -228,15 +228,19 @@ def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
 @pytest.mark.fleet
 @pytest.mark.long
 def test_a_surprising_plan_is_carried_out_once_somebody_says_yes(tmp_path: Path) -> None:
-    """A turn that stops where a person has to say yes names the command that says it, and that one goes on."""
+    """A turn that stops where a person has to say yes names the command that says it, and that one goes on; a sample that was taken back is none to approve."""
     spec = checkout(tmp_path / "project", ("records: 200", "records: 3")) / SPEC
     with pair(source=KEYS, destination=KEYS, size=8) as accounts:
         assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
         migration = load_migration(spec)
         with staged(migration, str(spec.parent / "store.sqlite")) as store:
             assert store is not None
-            approval.approve(migration, spec, store, environment="live", by="Ana", now=time.time(), despite="a test")
+            made = approval.approve(migration, spec, store, environment="live", by="Ana", now=time.time(), despite="a test")
+            registering.check_still_there(store, made.run, "acme")
         assert asyncio.run(turn("rollback", spec, accounts.env))["code"] == 0
+        with staged(migration, str(spec.parent / "store.sqlite")) as store, pytest.raises(UnsafePlan, match="etl fleet start acme sample"):
+            assert store is not None
+            registering.check_still_there(store, made.run, "acme")
         refused = asyncio.run(turn("delta", spec, accounts.env))
         assert refused["code"] == 4 and "etl fleet start acme delta --yes" in worded(refused["reason"], spec, ACME), refused
         done = asyncio.run(turn("delta", spec, accounts.env, yes=True))
