@@ -30,7 +30,6 @@ from tests.fleet.driving import RESTING, Fleet, fleet  # noqa: E402
 
 RATE = 20.0  # calls a second that each account allows
 TICKS = os.sysconf("SC_CLK_TCK")
-LATER = "extract(epoch from now()) + 3600"
 
 
 def main() -> None:
@@ -128,10 +127,10 @@ def waiting(made: Fleet, server: Path, many: int, seconds: float) -> None:
     """So many migrations are paused; what the worker and the database use meanwhile, beside one that waits."""
     with served(1) as url:
         for number in (1, many):
-            for place in range(len(made.status()), number):
-                add(made, f"m{place}", url, 1)
-                postgres.execute(made.url, "UPDATE fleet.migrations SET state = 'stopped'")
-                made.etl("start", f"m{place}", "sample", "--at", "2099-01-01T00:00")
+            names = [f"m{place}" for place in range(len(made.status()), number)]
+            for name in names:
+                add(made, name, url, 1)
+            made.etl("start", *names, "sample", "--at", "2099-01-01T00:00")
             worker = made.worker("--concurrency", "10")
             time.sleep(10)
             first, before, own = memory(worker.pid), processor(server), used(worker.pid)

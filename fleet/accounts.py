@@ -27,6 +27,25 @@ def occupied_by(migration: Migration, env: Mapping[str, str]) -> list[str]:
     )
 
 
+def accounts_of(migration: Migration, env: Mapping[str, str]) -> dict[str, str]:
+    """The account of each platform, by the platform's title; both where the two are one
+    platform's.
+    """
+    title, other = migration.source.title, migration.destination.title
+    both = live(migration, env)
+    usual = {
+        _server(side.connection.base_url)
+        for side in (migration.source, migration.destination)
+    }
+    source, destination = (
+        _named(both.source, usual),
+        _named(both.destination, usual),
+    )
+    if title == other:
+        return {title: f"{source} {destination}"}
+    return {title: source, other: destination}
+
+
 def _named(account: Account, usual: set[str]) -> str:
     server = _server(account.base_url)
     signs_in = (

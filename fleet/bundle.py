@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from engine.config.document import read
 from engine.connector.load import SHIPPED, connector_file
 from engine.errors import UsageError
+from workbench.approval import approval_path
 
 BESIDE = ("connectors", "templates", "transforms")  # folders beside `specs`
 MOST_FILES = 2000
@@ -41,8 +42,9 @@ class Bundle:
     archive: bytes
 
 
-def packed(spec: Path, text: str = "") -> Bundle:
-    """A spec with its approval, its cases and what stands beside it; `text` replaces the spec's.
+def packed(spec: Path, text: str = "", approval: bytes = b"") -> Bundle:
+    """A spec with its approval, its cases and what stands beside it; `text` replaces the spec's,
+    `approval` the approval's.
 
     Nothing hidden is taken along, so no `.env`. Raises UsageError where there is no such spec, or
     more than a mapping would be.
@@ -56,6 +58,8 @@ def packed(spec: Path, text: str = "") -> Bundle:
     name = _name(spec, root)
     if text:
         found[name] = text.encode()
+    if approval:
+        found[_name(approval_path(spec), root)] = approval
 
     size = sum(map(len, found.values()))
     if len(found) > MOST_FILES or size > MOST_BYTES:

@@ -5,47 +5,58 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
 
-from engine.cli.environment import variables
 from engine.cli.options import interval, machine
 from engine.cli.options import until as moment_of
 from engine.cli.screen import print_result
 from engine.config.document import parse
-from engine.errors import UsageError
-from engine.language.compile import load_migration
-from fleet import queue, records, status
-from fleet.bundle import packed, unpacked
+from engine.errors import StoreError, UsageError
+from fleet import queue, records, registering, status
 from fleet.ending import Goal, opening, span
 from fleet.forecast import added_up
+from fleet.lines import speak_in_lines
+from fleet.notify import check_target
+from fleet.places import own_place
 from fleet.records import Member
-from fleet.secrets import Secrets, check_reference
+from fleet.secrets import Secrets, check_reference, check_secrets
+from fleet.wording import Told
 from fleet.worker import Worker, work
-from workbench import approval
-from workbench.staged import staged
-from workbench.writing import settings_changed
 
-STAGES = ("plan", "sample", "run", "delta", "verify", "rollback")
-WATCHED = 2.0  # seconds between two looks of `status --watch`
+AGAIN = ("delta", "verify")  # what may be done every now and then
+STAGES = ("plan", "sample", "run", "delta", "verify", "rebind", "rollback")
+# what --yes says, and what takes it although it asks nothing
+ASKED = {
+    "rollback": "a rollback deletes what the migrations have created",
+    "rebind": "rebind says that both accounts are the same ones, under another key or address",
+}
+CONFIRMED = ("sample", "run", "delta", *ASKED)
+WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
+DATABASE = (
+    "etl fleet --db"  # among what the commands of one call have in common
+)
 
 
 def _database(
-    _: click.Context, __: click.Parameter, url: str | None
+    context: click.Context, _: click.Parameter, url: str | None
 ) -> sa.Engine:
     if not url:
         raise UsageError(
             "give --db postgresql://HOST/DATABASE, or set ETL_FLEET_DB"
         )
-    return records.connect(url)
+    # turns get the address over a pipe, and nothing else of this environment
+    engine = records.connect(url, os.environ.get("PGPASSWORD", ""))
+    context.call_on_close(engine.dispose)
+    context.meta[DATABASE] = engine
+    return engine
 
 
 db = click.option(
@@ -59,7 +70,25 @@ db = click.option(
 names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 
 
-@click.group("fleet")
+class Commands(click.Group):
+    """Commands that say so where the database cannot be used, whichever it is."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Raise StoreError for whatever a database's driver raises."""
+        try:
+            return super().invoke(context)
+        except queue.DATABASE_ERRORS as error:
+            raise _unusable(context.meta[DATABASE], error) from None
+
+
+def _unusable(engine: sa.Engine, error: Exception) -> StoreError:
+    where = engine.url.render_as_string(hide_password=True)
+    return StoreError(
+        f"the database {where} cannot be used: {records.said(error)}"
+    )
+
+
+@click.group("fleet", cls=Commands)
 def fleet_group() -> None:
     """Many migrations on many machines, over one PostgreSQL."""
 
@@ -67,11 +96,12 @@ def fleet_group() -> None:
 @fleet_group.command("init")
 @db
 def init(engine: sa.Engine) -> None:
-    """Make the fleet's tables and its queue; what is there stays."""
+    """Make the fleet's tables and its queue, or bring them up to this version of both."""
     records.make_tables(engine)
-    queue.make_queue(engine)
+    done = queue.make_queue(engine)
     click.echo(
-        "the database has a fleet; register a migration: etl fleet add NAME SPEC"
+        f"the database has a fleet, its queue was {done}; register a migration: etl fleet add NAME"
+        " SPEC"
     )
 
 
@@ -82,7 +112,7 @@ def init(engine: sa.Engine) -> None:
     "--secrets",
     "reference",
     metavar="REF",
-    help="Whose NAME.env to use; default NAME.",
+    help="Whose NAME.env to use; default NAME, or what it is registered with.",
 )
 @click.option(
     "--set",
@@ -99,37 +129,16 @@ def add(
     settings: Sequence[str],
     engine: sa.Engine,
 ) -> None:
-    """Register a migration with its files as they are now, or replace them."""
+    """Register a migration with its files as they are now, or replace them; what was set and
+    whose secrets it uses stays, unless it is said anew.
+    """
     records.check_name(name)
-    reference = reference or name
-    check_reference(reference)
     records.check(engine)
-    text = (
-        settings_changed(spec, dict(map(_setting, settings)))
-        if settings
-        else ""
-    )
-    _register(engine, name, spec, reference, text)
-
-
-def _register(
-    engine: sa.Engine, name: str, spec: Path, reference: str, text: str = ""
-) -> None:
-    bundle = packed(spec, text)
-    with tempfile.TemporaryDirectory() as folder:
-        load_migration(
-            unpacked(bundle, Path(folder)), variables()
-        )  # as a worker will, or not at all
-    new = records.register(
-        engine,
-        name,
-        bundle,
-        version=queue.VERSION,
-        secrets=reference,
-        approved=_approved_by(spec),
-    )
-    what = "registered" if new else "replaced; the next turn uses the new files"
-    click.echo(f"{name}: {bundle.spec} as {bundle.digest[:8]} is {what}")
+    before = records.found(engine, name)
+    reference = reference or (before.secrets if before else name)
+    check_reference(reference)
+    changed = dict(map(_setting, settings))
+    registering.add(engine, spec, Told(name, reference), changed, click.echo)
 
 
 @fleet_group.command("approve")
@@ -147,25 +156,29 @@ def _register(
 def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     """Approve a migration as it is registered, after a look at its sample's report."""
     records.check(engine)
-    of = records.member(engine, name)
-    with tempfile.TemporaryDirectory() as folder:
-        spec = unpacked(records.bundle_of(engine, of.bundle), Path(folder))
-        migration = load_migration(spec, variables())
-        with staged(migration, records.store_of(engine, name)) as kept:
-            assert kept is not None
-            made = approval.approve(
-                migration,
-                spec,
-                kept,
-                environment="live",
-                by=by,
-                now=time.time(),
-                despite=despite,
-            )
-        _register(engine, name, spec, of.secrets)
-    click.echo(
-        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}"
-    )
+    registering.approve(engine, name, by, despite, click.echo)
+
+
+def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
+    if again and not every:
+        raise UsageError("--every has to be longer than 0 s")
+    if again and stage not in AGAIN:
+        raise UsageError(f"--every is for {' and '.join(AGAIN)}, not {stage}")
+    if stage in ASKED and not yes:
+        raise UsageError(f"{ASKED[stage]} – add --yes")
+    if yes and (again or stage not in CONFIRMED):
+        raise UsageError(
+            f"--yes is for one {', '.join(CONFIRMED)} – nobody looks at the next plan"
+        )
+
+
+@contextmanager
+def _all_or_none(names: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        more = "; none of these was started" if len(names) > 1 else ""
+        raise UsageError(f"{error}{more}") from None
 
 
 def _registered(engine: sa.Engine, names: Sequence[str]) -> list[Member]:
@@ -174,25 +187,11 @@ def _registered(engine: sa.Engine, names: Sequence[str]) -> list[Member]:
     return [records.member(engine, name) for name in names]
 
 
-def _at_rest(found: Sequence[Member]) -> None:
-    """Raise UsageError where one of these has something to do."""
-    for of in found:
-        if of.state not in records.RESTING:
-            raise UsageError(
-                f"{of.name} is {of.state} – stop it first: etl fleet stop {of.name}"
-            )
-
-
 def _setting(written: str) -> tuple[str, Any]:
     key, equals, value = written.partition("=")
     if not equals or not key:
         raise UsageError(f"--set {written!r} is not KEY=VALUE")
     return key, parse(f"value: {value}", "--set").data["value"]
-
-
-def _approved_by(spec: Path) -> str:
-    path = approval.approval_path(spec)
-    return approval.load(path).by if path.exists() else ""
 
 
 @fleet_group.command("start")
@@ -209,6 +208,11 @@ def _approved_by(spec: Path) -> str:
     metavar="22:00-06:00",
     help="Only in these hours; UTC.",
 )
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Roll back, rebind, or carry out a plan that a turn has stopped at.",
+)
 @db
 def start(  # noqa: PLR0913
     names: Sequence[str],
@@ -217,25 +221,42 @@ def start(  # noqa: PLR0913
     until: str | None,
     at: str | None,
     window: str,
+    yes: bool,
     engine: sa.Engine,
 ) -> None:
-    """Give migrations something to do: STAGE is plan, sample, run, delta, verify or rollback."""
-    goal = Goal(stage, interval(every), moment_of(until), window)
+    """Give migrations something to do: STAGE is plan, sample, run, delta, verify, rebind or
+    rollback.
+    """
+    _check_stage(stage, interval(every), every is not None, yes)
+    goal = Goal(stage, interval(every), moment_of(until), window, yes)
     if window:
         span(window)
-    first = opening(window, moment_of(at) or time.time())
+    now = time.time()
+    first = moment_of(at, "--at") or now
+    if first < now:
+        raise UsageError(f"--at {at} is over; times are UTC")
+    first = opening(window, first)
     if goal.until and first > goal.until:
         raise UsageError("--until is over before the first turn could begin")
-    found = _registered(engine, names)
-    _at_rest(found)
+    _registered(engine, names)
     app = queue.app_for(engine)
-    with engine.begin() as connection:
-        for of in found:
+    found = []
+    with engine.begin() as connection, _all_or_none(names):
+        for name in sorted(set(names)):
+            of = records.resting(connection, name)
             job = queue.put(app, connection, of.name, first, of.version)
             records.aim(connection, of.name, goal, first, job)
+            found.append(of)
     for of in found:
+        other = of.version != queue.VERSION
+        by = f", for workers of etl {of.version}" if other else ""
         click.echo(
-            f"{of.name}: {stage} is queued for {status.moment(first)} UTC"
+            f"{of.name}: {stage} is queued for {status.moment(first)} UTC{by}"
+        )
+    workers = records.workers(engine)
+    for version in sorted({of.version for of in found} - {*workers}):
+        click.echo(
+            f"no worker of etl {version} lives – start one: {status.A_WORKER}"
         )
 
 
@@ -244,14 +265,20 @@ def start(  # noqa: PLR0913
 @db
 def stop(names: Sequence[str], engine: sa.Engine) -> None:
     """Stop migrations after their calls in flight; what was done is saved."""
-    found = _registered(engine, names)
+    _registered(engine, names)
     app = queue.app_for(engine)
+    stopped = []
     with engine.begin() as connection:
-        for of in found:
-            records.halt(connection, of.name)
-            queue.take_out(app, connection, of.job)
-    for of in found:
-        click.echo(f"{of.name} is stopped")
+        for name in sorted(set(names)):
+            job = records.halt(connection, name)
+            if job:
+                queue.take_out(app, connection, job)
+                stopped.append(name)
+    for of in _registered(engine, names):
+        what = "is stopped" if of.name in stopped else f"is {of.state} already"
+        ends = records.is_going(engine, of.name)
+        more = "; it ends after its calls in flight" if ends else ""
+        click.echo(f"{of.name} {what}{more}")
 
 
 @fleet_group.command("remove")
@@ -259,14 +286,7 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
 @db
 def remove(names: Sequence[str], engine: sa.Engine) -> None:
     """Forget migrations that are not at work; their stores stay in the database."""
-    found = _registered(engine, names)
-    _at_rest(found)
-    for of in found:
-        if records.is_going(engine, of.name):
-            raise UsageError(
-                f"a turn of {of.name} is just ending – try again in half a minute"
-            )
-    for of in found:
+    for of in _registered(engine, names):
         records.remove(engine, of.name)
         click.echo(f"{of.name} is removed; its store etl_{of.name} stays")
 
@@ -294,7 +314,7 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
 @click.option(
     "--notify",
     default="",
-    metavar="COMMAND",
+    metavar="URL|COMMAND",
     help="Is told what happens, as JSON.",
 )
 @click.option(
@@ -304,12 +324,19 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
     help="For Prometheus.",
 )
 @click.option(
+    "--metrics-address",
+    "address",
+    default="127.0.0.1",
+    show_default=True,
+    help="Where --metrics is answered; 0.0.0.0 in a container.",
+)
+@click.option(
     "--work",
     "place",
     type=click.Path(path_type=Path),
     default=Path("var/fleet"),
     show_default=True,
-    help="A folder of this worker's own, for files that are unpacked.",
+    help="Where files are unpacked; workers of one machine may share it.",
 )
 @db
 def worker(  # noqa: PLR0913
@@ -318,10 +345,16 @@ def worker(  # noqa: PLR0913
     command: str,
     notify: str,
     metrics: int | None,
+    address: str,
     place: Path,
     engine: sa.Engine,
 ) -> None:
     """Take turns until a signal asks to stop; any number of these, on any machine."""
+    secrets = Secrets(folder, command)
+    check_secrets(secrets)
+    check_target(notify)
+    speak_in_lines(_say)
+    _wait_for(engine)
     records.check(engine)
     others = [
         of.name for of in records.members(engine) if of.version != queue.VERSION
@@ -330,32 +363,40 @@ def worker(  # noqa: PLR0913
         _say(
             f"left to workers of another version than {queue.VERSION}: {', '.join(others)}"
         )
+    if folder and not any(folder.glob("*.env")):
+        _say(f"{folder} holds no NAME.env yet")
     if metrics:
         from fleet.metrics import serve  # most workers serve none
 
-        serve(engine, metrics)
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = Worker(
-        engine,
-        place.absolute(),
-        Secrets(folder, command),
-        concurrency,
-        _say,
-        notify,
-    )
-    _say(f"{made.name} works on {concurrency} migrations at once")
-    asyncio.run(work(made))
+        serve(engine, metrics, address)
+    with own_place(place) as own:
+        made = Worker(engine, own, secrets, concurrency, _say, notify)
+        _say(f"{made.name} works on {concurrency} migrations at once")
+        asyncio.run(work(made))
     _say(
         f"{made.name} has ended; what was begun is saved and back in the queue"
     )
 
 
+def _wait_for(engine: sa.Engine) -> None:
+    """Wait until the database answers, as a worker does that has lost it."""
+    told = ""
+    while True:
+        try:
+            engine.connect().close()
+            return
+        except queue.DATABASE_ERRORS as error:
+            why = str(_unusable(engine, error))
+        if why != told:
+            _say(f"{why}; it is asked again every {WATCHED:.0f} s")
+        told = why
+        time.sleep(WATCHED)
+
+
 def _say(text: str) -> None:
-    click.echo(f"{status.moment(time.time())} {text}", err=True)
-
-
-def _show(found: Mapping[str, Any], console: Console) -> None:
-    status.show(found["migrations"], console)
+    """Write to the log; that nobody reads it any more, or its disk is full, ends no turn."""
+    with suppress(OSError):
+        click.echo(f"{status.moment(time.time())} {text}", err=True)
 
 
 @fleet_group.command("status")
@@ -373,17 +414,23 @@ def status_command(
 ) -> None:
     """How far every migration is, and for which a person is needed."""
     records.check(engine)
-    while True:
-        rows = status.collected(engine)
-        if html:
-            html.write_text(status.page(rows, time.time()), encoding="utf-8")
-            click.echo(f"{html}: {status.summary(rows)}")
-        else:
-            print_result(as_json, {"migrations": rows}, _show)
-        if not watch:
-            return
+    _look(engine, html, as_json)
+    while watch:
         time.sleep(WATCHED)
         click.clear()
+        try:
+            _look(engine, html, as_json)
+        except queue.DATABASE_ERRORS as error:
+            click.echo(f"{_unusable(engine, error)}", err=True)
+
+
+def _look(engine: sa.Engine, html: Path | None, as_json: bool) -> None:
+    found = status.looked(engine)
+    if html:
+        html.write_text(status.page(found, time.time()), encoding="utf-8")
+        click.echo(f"{html}: {status.summary(found['migrations'])}")
+    else:
+        print_result(as_json, found, status.show)
 
 
 @fleet_group.command("log")
@@ -435,17 +482,13 @@ def report(name: str, out: Path, engine: sa.Engine) -> None:
 @machine
 @db
 def plan(as_json: bool, engine: sa.Engine) -> None:
-    """What all plans together come to, limit by limit and day by day."""
+    """What all plans together come to, for each limit of an account and day by day."""
     records.check(engine)
     plans, missing = {}, []
     for of in records.members(engine):
-        made = [
-            turn
-            for turn in records.turns_of(engine, of.name)
-            if turn.verdict.get("limits")
-        ]
+        made = records.plan_of(engine, of.name)
         if made:
-            plans[of.name] = made[0].verdict
+            plans[of.name] = made
         else:
             missing.append(of.name)
     found = added_up(plans)
@@ -455,7 +498,8 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
     for use in found.uses:
         days = f", {use.days} days" if use.days else ""
         click.echo(
-            f"{use.name}: {use.account} {use.limit}: {use.needed:,.0f} {use.unit}{days}"
+            f"{', '.join(use.names)}: {use.account} {use.limit}:"
+            f" {use.needed:,.0f} {use.unit}{days}"
         )
     for day, (many, calls) in enumerate(found.days, 1):
         click.echo(f"day {day}: {many} migrations, {calls:,.0f} calls")

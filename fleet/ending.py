@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
@@ -30,6 +31,10 @@ AFTER_STORE = (
     300.0,
 )  # the store is held, or not there
 AFTER_CRASH = (5.0,)
+HEALTHY = 3600.0  # seconds of work, after which failures are counted anew
+GRACE = (
+    5.0  # seconds more for who makes room: the other asks every BUSY seconds
+)
 BUSY = 15.0  # seconds until an account that another migration works on is asked for again
 
 DONE = (0, 1)
@@ -45,10 +50,13 @@ _NO_FAILURE = (PAUSED, INTERRUPTED, OCCUPIED)
 class Goal:
     """What a migration is to do, as `etl fleet start` was told; times are epoch seconds."""
 
-    stage: str  # sample, run, delta, verify, rollback
+    stage: str  # plan, sample, run, delta, verify, rebind, rollback
     every: float = 0.0  # seconds between turns; 0 for one turn
     until: float = 0.0  # no turn begins after it; 0 for no end
     window: str = ""  # 22:00-06:00, UTC
+    yes: bool = False  # a surprising plan is carried out, too
+    good: bool = False  # whether its last turn was
+    failed: int = 0  # the code that failures in a row are counted of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,10 @@ class Ended:
     code: int
     reason: str = ""
     until: float = 0.0  # with PAUSED: from when it makes sense to go on
+    lasted: float = 0.0  # seconds
+    passes: bool = True  # False: it would end so again, whenever it is tried
+    held: bool = False  # whether it had the store: then nobody else is at work on its accounts
+    yields: bool = False  # whether it ended for another migration of an account
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +82,48 @@ class Next:
     reason: str = ""
 
 
+def marked(goal: Goal, ended: Ended) -> Goal:
+    """A goal that remembers how its last turn ended."""
+    good = ended.code in DONE
+    if good or ended.code == PAUSED:
+        return replace(goal, good=good, failed=0)
+    failed = goal.failed if ended.code in _NO_FAILURE else ended.code
+    return replace(goal, good=False, failed=failed)
+
+
 def after(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     """What comes after a turn that began after so many failures in a row."""
     if ended.code in DONE:
+        goal = marked(goal, ended)
         return (
             _turn(goal, now + goal.every, "queued")
             if goal.every
             else Next("idle")
         )
-    if ended.code in _FOR_A_PERSON:
+    if ended.code in _FOR_A_PERSON or not ended.passes:
         return Next("waiting", reason=ended.reason)
     if ended.code in _NO_FAILURE:
-        return _put_back(goal, ended, failures, now)
+        return _put_back(marked(goal, ended), ended, failures, now)
 
     pauses = _PAUSES.get(ended.code, AFTER_CRASH)
+    if goal.failed != ended.code or ended.lasted > max(HEALTHY, *pauses):
+        failures = 0
+    return _tried_again(goal, ended, failures, now, pauses)
+
+
+def _tried_again(
+    goal: Goal,
+    ended: Ended,
+    failures: int,
+    now: float,
+    pauses: Sequence[float],
+) -> Next:
     if failures >= len(pauses):
         return Next(
             "waiting", reason=f"{ended.reason} (tried {failures + 1} times)"
         )
     at = now + pauses[failures]
+    goal = marked(goal, ended)
     return _turn(goal, at, "retrying", failures + 1, ended.reason)
 
 
@@ -96,13 +131,25 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     """After a turn that was not over, and nothing was wrong with it."""
     if ended.code == PAUSED:
         return _turn(goal, max(ended.until, now), "paused", 0, ended.reason)
-    at = now + BUSY if ended.code == OCCUPIED else now
-    return _turn(goal, at, "queued", failures, ended.reason)
+    return _turn(goal, now + _pause(ended), "queued", failures, ended.reason)
 
 
-def over(goal: Goal) -> Next:
-    """What follows where no turn may begin any more."""
-    return _over(goal, "queued", "")
+def _pause(ended: Ended) -> float:
+    if ended.code == OCCUPIED:
+        return BUSY
+    return BUSY + GRACE if ended.yields else 0.0
+
+
+def over(goal: Goal, reason: str = "") -> Next:
+    """What follows where no turn may begin any more: a person is needed, unless the last one of
+    several was good.
+    """
+    if goal.every and goal.good:
+        return Next("idle")
+    return Next(
+        "waiting",
+        reason=f"{reason or 'it is not done'} – the time it was given is over",
+    )
 
 
 def _turn(
@@ -112,16 +159,7 @@ def _turn(
     at = opening(goal.window, at)
     if not goal.until or at <= goal.until:
         return Next(state, at, failures, reason)
-    return _over(goal, state, reason)
-
-
-def _over(goal: Goal, state: State, reason: str) -> Next:
-    if state == "queued" and goal.every:
-        return Next("idle")
-    return Next(
-        "waiting",
-        reason=f"{reason or 'it is not done'} – the time it was given is over",
-    )
+    return over(goal, reason)
 
 
 # -- windows of the day, in UTC

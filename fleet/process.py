@@ -11,14 +11,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fleet.ending import INTERRUPTED
 
 CRASHED = 70
 GO = b"go\n"
-LOOKS = 15.0  # seconds between two looks at whether a turn has to end
+LOOKS = 5.0  # seconds between two looks at whether a turn has to end
+SILENCE = 25.0  # seconds without a word of the worker, after which a turn ends by itself
 PATIENCE = 30.0  # seconds that a turn has to end in; then it is killed
+WORD = b"\n"  # of a worker that is there
 LONGEST = 1 << 22  # bytes of a line
 REASON = 2000  # characters
 
@@ -26,6 +28,7 @@ Said = Mapping[str, Any]
 Hear = Callable[
     [Said], Awaitable[str]
 ]  # what a turn says; what speaks against it
+Found = Literal["goes on", "is over", "unknown"]  # of a look at a turn
 
 
 def plain(text: str) -> str:
@@ -42,21 +45,38 @@ class Turn:
     process: asyncio.subprocess.Process
     listening: asyncio.Task[Said]
 
-    async def ended(self, is_over: Callable[[], Awaitable[bool]]) -> Said:
-        """How it ended; it is interrupted where it has to end, or where this is cancelled."""
+    async def ended(self, look: Callable[[], Awaitable[Found]]) -> Said:
+        """How it ended; it is interrupted where it has to end, or where this is cancelled.
+
+        No process is left then.
+        """
         try:
-            while not (await asyncio.wait({self.listening}, timeout=LOOKS))[0]:
-                if await is_over():
-                    return await self._interrupted()
-            return _told(self.listening.result(), self.process.returncode)
+            return await self._watched(look)
         except asyncio.CancelledError:
-            # the worker stops, or somebody has stopped the migration
-            return await asyncio.shield(
-                asyncio.create_task(self._interrupted())
-            )
+            # the worker stops, or somebody has stopped the migration; both may happen
+            ending = asyncio.create_task(self._interrupted())
+            while not ending.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.shield(ending)
+            return ending.result()
         finally:
             assert self.process.stdin is not None
             self.process.stdin.close()
+            with suppress(ProcessLookupError):
+                self.process.kill()
+
+    async def _watched(self, look: Callable[[], Awaitable[Found]]) -> Said:
+        """Its end. It hears of the worker only where a look has shown that it is to go on: one
+        that is cut off from the database, or frozen, does not keep it alive.
+        """
+        assert self.process.stdin is not None
+        while not (await asyncio.wait({self.listening}, timeout=LOOKS))[0]:
+            found = await look()
+            if found == "is over":
+                return await self._interrupted()
+            if found == "goes on":
+                self.process.stdin.write(WORD)
+        return _told(self.listening.result(), self.process.returncode)
 
     async def _interrupted(self) -> Said:
         """Ask for the end, and wait until calls in flight are recorded."""

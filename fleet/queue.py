@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import procrastinate
+import procrastinate.exceptions
+import psycopg
 import sqlalchemy as sa
-from procrastinate import exceptions, retry
+from procrastinate import retry
 from procrastinate.jobs import Job
+from procrastinate.schema import SchemaManager
+from psycopg.conninfo import make_conninfo
 
 from fleet import records
-from fleet.records import SCHEMA
+from fleet.records import LINK, SCHEMA
 
 VERSION = version("declared-etl")
 TURN = "turn"
 STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
 HEARTBEAT = 5.0
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
-_BEGINNING = 1_700_000_000  # priorities count minutes from here
+_BEGINNING = 1_700_000_000  # priorities count seconds from here
+
+# whatever says that the database cannot be used
+DATABASE_ERRORS = (
+    sa.exc.SQLAlchemyError,
+    psycopg.Error,
+    procrastinate.exceptions.ConnectorException,
+)
 
 Tell = Callable[[str], None]
 Work = Callable[
@@ -64,7 +78,7 @@ class Turns(retry.BaseRetryStrategy):
 
 def priority(now: float) -> int:
     """Who was served last comes last: the queue takes the highest number first."""
-    return -int((now - _BEGINNING) / 60)
+    return -int(now - _BEGINNING)
 
 
 def queue_of(version: str) -> str:
@@ -74,26 +88,27 @@ def queue_of(version: str) -> str:
 
 def conninfo(engine: sa.Engine) -> str:
     """The database's address as the queue's driver writes it."""
-    url = engine.url.set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+    words: dict[str, Any] = engine.url.translate_connect_args(
+        username="user", database="dbname"
+    )
+    return make_conninfo(**{**words, **engine.url.query})
 
 
 def app_for(
     engine: sa.Engine, work: Work | None = None, workers: int = 1
 ) -> procrastinate.App:
     """The queue; with `work`, as a worker has it."""
-    settings = {"options": f"-csearch_path={SCHEMA}"}
     connector: (
         procrastinate.SyncPsycopgConnector | procrastinate.PsycopgConnector
     )
     if work is None:
         connector = procrastinate.SyncPsycopgConnector(
-            conninfo=conninfo(engine), kwargs=settings, min_size=1, max_size=1
+            conninfo=conninfo(engine), kwargs=LINK, min_size=1, max_size=1
         )
     else:
         connector = procrastinate.PsycopgConnector(
             conninfo=conninfo(engine),
-            kwargs=settings,
+            kwargs=LINK,
             min_size=1,
             max_size=workers + 3,
         )
@@ -115,15 +130,54 @@ def opened(engine: sa.Engine) -> Iterator[procrastinate.App]:
         yield app
 
 
-def make_queue(engine: sa.Engine) -> None:
-    """Make the queue's tables, unless they are there."""
-    with engine.connect() as connection:
-        if sa.inspect(connection).has_table(
+def make_queue(engine: sa.Engine) -> str:
+    """Make the queue's tables, or bring them up to the version of Procrastinate that is installed;
+    what was done.
+
+    They come with its scripts: one for each change, named by the version that needs it, a part
+    before (`pre`) and one after (`post`) workers of the old version have ended, as they have here.
+    https://procrastinate.readthedocs.io/en/stable/howto/production/migrations.html
+    """
+    installed = version("procrastinate")
+    with engine.begin() as connection:
+        _one_at_a_time(connection)
+        there = sa.inspect(connection).has_table(
             "procrastinate_jobs", schema=SCHEMA
-        ):
-            return
-    with opened(engine) as app:
-        app.schema_manager.apply_schema()
+        )
+        found = records.queue_version(connection) if there else installed
+        driver = connection.connection.driver_connection
+        if not there:
+            _apply(driver, SchemaManager.get_schema())
+        for script in _later_than(found) if there else ():
+            _apply(driver, script.read_text(encoding="utf-8"))
+        records.set_queue_version(connection, installed)
+    if not there:
+        return "made"
+    return "left" if found == installed else f"brought up from {found}"
+
+
+def _one_at_a_time(connection: sa.Connection) -> None:
+    name = sa.func.hashtext("etl fleet init")
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(name)))
+
+
+def _apply(driver: Any, script: str) -> None:
+    with driver.cursor() as cursor:
+        cursor.execute(script)
+
+
+def _later_than(found: str) -> list[Path]:
+    """The scripts of changes after a version, in order."""
+    scripts = Path(SchemaManager.get_migrations_path()).glob("*.sql")
+    return [
+        script
+        for script in sorted(scripts)
+        if _numbers(script.name.partition("_")[0]) > _numbers(found)
+    ]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def put(
@@ -155,57 +209,70 @@ def take_out(
     app.job_manager.cancel_job_by_id(job, abort=True, connection=driver)
 
 
-async def rescue(
-    app: procrastinate.App, engine: sa.Engine, queue: str, tell: Tell
-) -> None:
-    """Queue anew what workers had that are gone, and settle what nobody wants any more."""
+async def rescue(app: procrastinate.App, engine: sa.Engine, tell: Tell) -> None:
+    """Queue anew what workers had that are gone, of other versions too, whose workers may all be;
+    and settle what nobody wants any more.
+    """
     found = await app.job_manager.get_stalled_jobs(
-        queue=queue, task_name=TURN, seconds_since_heartbeat=STALLED
+        task_name=TURN, seconds_since_heartbeat=STALLED
     )
     for job in found:
-        if await asyncio.to_thread(_rescued, engine, job):
-            name = job.task_kwargs["name"]
+        assert job.id is not None
+        name = str(job.task_kwargs["name"])
+        if await asyncio.to_thread(
+            rescued, engine, name, job.id, job.worker_id, job.queue
+        ):
             tell(f"{name}: its worker is gone; the turn goes on elsewhere")
-    for lost in await asyncio.to_thread(_swept, engine):
+    for lost in await asyncio.to_thread(swept, engine):
         tell(f"{lost}: its job was gone; it has another one")
 
 
-def _rescued(engine: sa.Engine, job: Job) -> bool:
-    name, now = str(job.task_kwargs["name"]), time.time()
-    assert job.id is not None
+def rescued(
+    engine: sa.Engine, name: str, job: int, worker: int | None, queue: str
+) -> bool:
+    """Whether a job whose worker is gone was replaced by another one."""
+    now = time.time()
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        again = records.lost_job(connection, name, job.id, job.worker_id, now)
+        again = records.lost_job(connection, name, job, worker, now)
         if again:
-            version = job.queue.removeprefix(queue_of(""))
+            version = queue.removeprefix(queue_of(""))
             records.replaced_job(
                 connection, name, put(app, connection, name, now, version)
             )
     return again
 
 
-def _swept(engine: sa.Engine) -> list[str]:
+def swept(engine: sa.Engine, idle: float = STALLED) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
+    with engine.connect() as connection:
+        jobs = records.idle_jobs(connection, idle)
+    left = [name for job, name, *on in jobs if rescued(engine, name, job, *on)]
+
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
         records.sweep(connection)
+        records.close_left(connection, now)
         found = records.orphans(connection)
         for of in found:
             job = put(app, connection, of.name, max(of.at, now), of.version)
             records.replaced_job(connection, of.name, job)
-    return [of.name for of in found]
+    for name in records.left_accounts(engine):
+        records.free(engine, name)
+    return [*left, *(of.name for of in found)]
 
 
 async def rescues(
-    app: procrastinate.App, engine: sa.Engine, queue: str, tell: Tell
+    app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
     while True:
-        await asyncio.sleep(HEARTBEAT)
         try:
-            await rescue(app, engine, queue, tell)
-        except (exceptions.ConnectorException, sa.exc.SQLAlchemyError) as error:
+            await asyncio.to_thread(records.seen, engine, worker, VERSION)
+            await rescue(app, engine, tell)
+        except Exception as error:  # whatever it is, the next look may succeed
             tell(
                 f"looking for workers that are gone has failed: {type(error).__name__}"
             )
+        await asyncio.sleep(HEARTBEAT)

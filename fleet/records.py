@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError, UsageError
+from engine.store.lease import lease
+from engine.store.tables import open_store
 from fleet.bundle import Bundle
-from fleet.ending import OCCUPIED, Ended, Goal, Next, State
+from fleet.ending import OCCUPIED, Ended, Goal, Next, State, marked
 
 SCHEMA = "fleet"
+SOON = 5.0  # seconds that a store is held just to see whether it is free
 RESTING = ("idle", "waiting", "stopped")
-STORE_HELD = 5  # the exit code of a run whose store cannot be used
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _data = sa.MetaData(schema=SCHEMA)
 
@@ -49,6 +52,8 @@ migrations = sa.Table(
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
     sa.Column("job", sa.BigInteger, nullable=False, server_default="0"),
+    # JSON: what `add --set` has changed
+    sa.Column("settings", sa.Text, nullable=False, server_default="{}"),
 )
 turns = sa.Table(
     "turns",
@@ -74,6 +79,14 @@ occupied = sa.Table(
         "account", sa.Text, primary_key=True
     ),  # a digest of address and key
     sa.Column("name", sa.Text, nullable=False),
+)
+# which version a worker is of; the queue knows whether it lives
+crew = sa.Table(
+    "crew",
+    _data,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("seen", sa.Double, nullable=False),  # by the database's clock
 )
 reports = sa.Table(
     "reports",
@@ -110,6 +123,7 @@ class Member:
     failures: int
     reason: str
     job: int
+    settings: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,39 +142,70 @@ class Turn:
     verdict: Mapping[str, Any]
 
 
-def connect(url: str) -> sa.Engine:
+# A connection that leads nowhere is noticed within half a minute, and what a machine that is gone
+# had begun in the database stands in nobody's way: transactions here are short.
+LINK = {
+    "options": f"-csearch_path={SCHEMA}"  # the queue's triggers name its tables bare
+    " -cidle_in_transaction_session_timeout=15000 -clock_timeout=20000",
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+# of a database that restarts, or cannot be reached
+AWAY = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    sa.exc.TimeoutError,
+)
+
+
+def connect(url: str, password: str = "") -> sa.Engine:
     """The database, over connections that are looked at before they are used; raises UsageError
-    where the address is none of PostgreSQL.
+    where the address is none of PostgreSQL. A password that stands beside the address may hold
+    any character.
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):  # ValueError: a port like 5432x
         raise UsageError(
-            "--db is no address – write postgresql://HOST/DATABASE"
+            "--db is no address – write postgresql://HOST:PORT/DATABASE"
         ) from None
+    if parsed.drivername == "postgres":
+        parsed = parsed.set(drivername="postgresql")
     if parsed.get_backend_name() != "postgresql":
         raise UsageError(
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
-    waits = {
-        "options": f"-csearch_path={SCHEMA}",  # the queue's triggers name its tables bare
-        "connect_timeout": 10,
-        "keepalives_idle": 20,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-    }
+    if password and not parsed.password:
+        parsed = parsed.set(password=password)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        connect_args=waits,
+        connect_args=LINK,
     )
 
 
 def store_of(engine: sa.Engine, name: str) -> str:
     """The URL of a migration's own store: a schema of the fleet's database."""
-    url = engine.url.update_query_dict({"schema": f"etl_{name}"})
-    return url.render_as_string(hide_password=False)
+    schema = schema_of(name)
+    said = {"schema": schema, "application_name": schema}
+    return engine.url.update_query_dict(said).render_as_string(
+        hide_password=False
+    )
+
+
+def schema_of(name: str) -> str:
+    """The schema of a migration's own store, and what its sessions are called."""
+    return f"etl_{name}"
+
+
+def has_store(engine: sa.Engine, name: str) -> bool:
+    """Whether there is a store already of a migration that would have this name."""
+    return schema_of(name) in sa.inspect(engine).get_schema_names()
 
 
 def check_name(name: str) -> None:
@@ -172,15 +217,54 @@ def check_name(name: str) -> None:
         )
 
 
+_SETTINGS = (
+    f"alter table {SCHEMA}.migrations"
+    " add column if not exists settings text not null default '{}'"
+)
+
+
 def make_tables(engine: sa.Engine) -> None:
-    """Make the schema and the tables that are not there yet."""
+    """Make the schema, and the tables and columns that are not there yet."""
     with engine.begin() as connection:
         connection.execute(sa.text(f"create schema if not exists {SCHEMA}"))
         _data.create_all(connection)
+        connection.execute(sa.text(_SETTINGS))
 
 
-def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
-    """Enter a migration or replace its files; whether it is new."""
+# a remark of the database's on the queue's table: which version of Procrastinate it is of
+_QUEUE = f"{SCHEMA}.procrastinate_jobs"
+FIRST = "3.8.0"  # of the first fleets, which had no remark
+
+
+def queue_version(connection: sa.Connection) -> str:
+    """The version of Procrastinate that the queue's tables were made or brought up by."""
+    said = sa.func.obj_description(sa.func.to_regclass(_QUEUE), "pg_class")
+    return str(connection.execute(sa.select(said)).scalar() or FIRST)
+
+
+def set_queue_version(connection: sa.Connection, version: str) -> None:
+    """Remember the version of Procrastinate that the queue's tables are of."""
+    if not re.fullmatch(r"[\w.+-]+", version):
+        raise StoreError(f"{version!r} is no version of the queue")
+    connection.execute(
+        sa.text(
+            f"comment on table {_QUEUE} is '{version}'"
+        )  # no parameter can stand here
+    )
+
+
+def register(
+    engine: sa.Engine,
+    name: str,
+    bundle: Bundle,
+    instead_of: str = "",
+    **said: str,
+) -> str:
+    """Enter a migration or replace its files; the digest of those before, or "".
+
+    Raises UsageError where they are not the ones that they are to be `instead_of`, or another
+    version of etl has them in its queue.
+    """
     kept = {
         "digest": bundle.digest,
         "spec": bundle.spec,
@@ -188,6 +272,7 @@ def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
     }
     row = {"name": name, "bundle": bundle.digest, **said}
     with engine.begin() as connection:
+        _hold_files(connection)
         connection.execute(
             insert(bundles).values(kept).on_conflict_do_nothing()
         )
@@ -201,23 +286,54 @@ def register(engine: sa.Engine, name: str, bundle: Bundle, **said: str) -> bool:
                 f"{name} is {known.state} in etl {known.version} – stop it before it is registered"
                 f" in etl {said['version']}: etl fleet stop {name}"
             )
+        before = known.bundle if known else ""
+        if instead_of and instead_of != before:
+            raise UsageError(
+                f"{name} was registered anew meanwhile – look at it again"
+            )
         connection.execute(
             insert(migrations)
             .values(row)
             .on_conflict_do_update(index_elements=["name"], set_=row)
         )
-    return known is None
+        _forget_files(connection)
+    return before
+
+
+def _hold_files(connection: sa.Connection) -> None:
+    """Let nobody else register or forget files until the transaction ends."""
+    connection.execute(
+        sa.text(f"lock table {SCHEMA}.bundles in share row exclusive mode")
+    )
+
+
+def _forget_files(connection: sa.Connection) -> None:
+    """Take out what no migration is made of any more."""
+    used = sa.select(migrations.c.name).where(
+        migrations.c.bundle == bundles.c.digest
+    )
+    connection.execute(bundles.delete().where(~used.exists()))
 
 
 def remove(engine: sa.Engine, name: str) -> None:
-    """Forget a migration; its store stays, for it knows what was written where."""
+    """Forget a migration; its store stays, for it knows what was written where.
+
+    Raises UsageError where it has something to do, or a process of it may still be at work.
+    """
     with engine.begin() as connection:
-        for table in (reports, turns, occupied, migrations):
+        _hold_files(connection)
+        resting(connection, name)
+        busy = sa.select(occupied.c.name).where(occupied.c.name == name)
+        if (
+            _goes_on(connection, turns.c.name == name)
+            or connection.execute(busy).first()
+        ):
+            raise UsageError(
+                f"a turn of {name} is just ending – try again in a minute"
+            )
+        for table in (reports, turns, migrations):
             connection.execute(table.delete().where(table.c.name == name))
-        used = sa.select(migrations.c.bundle)
-        connection.execute(
-            bundles.delete().where(bundles.c.digest.not_in(used))
-        )
+        _forget_files(connection)
 
 
 def members(engine: sa.Engine) -> list[Member]:
@@ -229,18 +345,24 @@ def members(engine: sa.Engine) -> list[Member]:
         return [_member(row) for row in rows]
 
 
-def member(engine: sa.Engine, name: str) -> Member:
-    """One migration; raises UsageError where it is not registered."""
+def found(engine: sa.Engine, name: str) -> Member | None:
+    """One migration; None where it is not registered."""
     with engine.connect() as connection:
         row = connection.execute(
             sa.select(migrations).where(migrations.c.name == name)
         ).first()
-    if row is None:
+    return None if row is None else _member(row)
+
+
+def member(engine: sa.Engine, name: str) -> Member:
+    """One migration; raises UsageError where it is not registered."""
+    of = found(engine, name)
+    if of is None:
         raise UsageError(
             f"there is no migration {name!r} – etl fleet status lists them, etl fleet add"
             " registers one"
         )
-    return _member(row)
+    return of
 
 
 def _member(row: sa.Row[Any]) -> Member:
@@ -248,12 +370,15 @@ def _member(row: sa.Row[Any]) -> Member:
     return Member(**{**row._mapping, "goal": goal})
 
 
-def bundle_of(engine: sa.Engine, digest: str) -> Bundle:
-    """The files of a migration."""
+def bundle_of(engine: sa.Engine, name: str) -> Bundle:
+    """The files of a migration, as they are registered now; raises UsageError where it has been
+    removed.
+    """
+    own = sa.select(bundles).join(migrations).where(migrations.c.name == name)
     with engine.connect() as connection:
-        row = connection.execute(
-            sa.select(bundles).where(bundles.c.digest == digest)
-        ).one()
+        row = connection.execute(own).first()
+    if row is None:
+        raise UsageError(f"{name} has been removed")
     return Bundle(row.digest, row.spec, bytes(row.archive))
 
 
@@ -265,17 +390,37 @@ def aim(
     _enter(connection, name, Next("queued", at), values)
 
 
-def halt(connection: sa.Connection, name: str) -> None:
-    """Nothing is to follow any more; a turn that goes on is stopped by the queue."""
+def resting(connection: sa.Connection, name: str) -> Member:
+    """A migration that has nothing to do, until the transaction ends; raises UsageError."""
+    of = _locked(connection, name)
+    if of is None:
+        raise UsageError(f"{name} has been removed")
+    if of.state not in RESTING:
+        raise UsageError(
+            f"{name} is {of.state} – stop it first: etl fleet stop {name}"
+        )
+    return of
+
+
+def halt(connection: sa.Connection, name: str) -> int:
+    """Nothing is to follow any more; the number of the job, whose turn the queue is to stop, or 0
+    for what rests already.
+    """
+    of = _locked(connection, name)
+    if of is None or of.state in RESTING:
+        return 0
     _enter(connection, name, Next("stopped"), {})
+    return of.job
 
 
-def rest(engine: sa.Engine, of: Member, after: Next) -> None:
-    """Enter that no turn follows, where nobody has decided otherwise meanwhile."""
+def rest(engine: sa.Engine, of: Member, after: Next) -> bool:
+    """Enter that no turn follows, where nobody has decided otherwise meanwhile; whether it was."""
     with engine.begin() as connection:
         current = _locked(connection, of.name)
-        if current is not None and _is_wanted(current, of.job):
-            _enter(connection, of.name, after, {})
+        if current is None or not _is_wanted(current, of.job):
+            return False
+        _enter(connection, of.name, after, {})
+    return True
 
 
 def _locked(connection: sa.Connection, name: str) -> Member | None:
@@ -364,8 +509,9 @@ def lost_job(
     """Take out a job whose worker is gone; whether the migration needs another one.
 
     The job has another number then: whatever the worker still does, should it live, concerns no
-    job that is there.
+    job that is there. The accounts stay taken: by the next turn, or until the store is free.
     """
+    current = _locked(connection, name)  # before its job, as everywhere
     gone = _JOBS.delete().where(
         _JOBS.c.id == job,
         _STATUS == "doing",
@@ -373,14 +519,62 @@ def lost_job(
     )
     if not connection.execute(gone).rowcount:
         return False  # another worker was quicker
-    current = _locked(connection, name)
-    if current is None or current.job != job:
-        return False
+    # one job of a migration at a time: the turn was this job's, whichever is wanted now
     _close(connection, name, now)
-    if _is_wanted(current, job):
-        return True
-    _leave(connection, name)
-    return False
+    _cut(connection, name)
+    return current is not None and _is_wanted(current, job)
+
+
+def _cut(connection: sa.Connection, name: str) -> None:
+    """End what a turn that was taken for dead has begun in its store: nobody could take that over
+    while one of its transactions, which nobody ends, holds the lease.
+    """
+    sessions = sa.table(
+        "pg_stat_activity",
+        sa.column("pid"),
+        sa.column("application_name"),
+        sa.column("usename"),
+        sa.column("datname"),
+    )
+    theirs = (
+        sessions.c.application_name == schema_of(name),
+        sessions.c.usename == sa.func.current_user(),
+        sessions.c.datname == sa.func.current_database(),
+    )
+    ended = sa.func.pg_terminate_backend(sessions.c.pid)
+    connection.execute(sa.select(ended).where(*theirs))
+
+
+def idle_jobs(
+    connection: sa.Connection, seconds: float
+) -> list[tuple[Any, ...]]:
+    """Jobs that a worker took and has no turn of, though it lives: what it would have entered in
+    the queue was lost. Number, migration, worker and queue of each.
+
+    Before a turn has begun, and after it has ended, that is so for a moment.
+    """
+    events = sa.table(
+        "procrastinate_events",
+        sa.column("job_id"),
+        sa.column("type"),
+        sa.column("at"),
+        schema=SCHEMA,
+    )
+    since = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    recent = sa.func.extract("epoch", since)
+    taken = sa.select(events.c.job_id).where(
+        events.c.job_id == _JOBS.c.id,
+        sa.cast(events.c.type, sa.Text) == "started",
+        events.c.at > since,
+    )
+    turn = sa.select(turns.c.id).where(
+        turns.c.name == _JOBS.c.lock,
+        sa.or_(turns.c.ended == 0, turns.c.ended > recent),
+    )
+    found = sa.select(
+        _JOBS.c.id, _JOBS.c.lock, _JOBS.c.worker_id, _JOBS.c.queue_name
+    ).where(_STATUS == "doing", ~taken.exists(), ~turn.exists())
+    return [tuple(row) for row in connection.execute(found)]
 
 
 def orphans(connection: sa.Connection) -> list[Member]:
@@ -414,6 +608,43 @@ def sweep(connection: sa.Connection) -> None:
     connection.execute(_JOBS.delete().where(_STATUS.in_(done)))
 
 
+def close_left(connection: sa.Connection, now: float) -> None:
+    """Close turns that no job has: their workers were stopped before they could enter the end."""
+    doing = sa.select(_JOBS.c.id).where(
+        _JOBS.c.lock == turns.c.name, _STATUS == "doing"
+    )
+    left = sa.select(turns.c.name).where(turns.c.ended == 0, ~doing.exists())
+    for name in connection.execute(left).scalars().all():
+        _close(connection, name, now)
+
+
+def left_accounts(engine: sa.Engine) -> list[str]:
+    """Migrations that have accounts and no turn that goes on."""
+    going = sa.select(turns.c.id).where(
+        turns.c.name == occupied.c.name, turns.c.ended == 0
+    )
+    left = sa.select(occupied.c.name).where(~going.exists()).distinct()
+    with engine.connect() as connection:
+        return list(connection.execute(left).scalars())
+
+
+def free(engine: sa.Engine, name: str) -> None:
+    """Free the accounts of a migration without a turn, once its store is free: until then, a turn
+    that was taken for dead may be at work on them. It cannot go on afterwards, for the lease has
+    another number.
+    """
+    with closing(open_store(store_of(engine, name))) as store:
+        try:
+            with lease(store, SOON):
+                pass
+        except StoreError:
+            return
+    with engine.begin() as connection:
+        _locked(connection, name)
+        if not _goes_on(connection, turns.c.name == name):
+            _leave(connection, name)
+
+
 def replaced_job(connection: sa.Connection, name: str, job: int) -> None:
     """Enter the number of the job that goes on."""
     own = migrations.c.name == name
@@ -429,7 +660,7 @@ def progress(engine: sa.Engine, turn: int, far: Mapping[str, Any]) -> None:
     statement = (
         turns.update().where(turns.c.id == turn).values(now=json.dumps(far))
     )
-    with suppress(sa.exc.OperationalError), engine.begin() as connection:
+    with suppress(sa.exc.SQLAlchemyError), engine.begin() as connection:
         connection.execute(statement)
 
 
@@ -445,8 +676,8 @@ def end_turn(  # noqa: PLR0913
     """Enter how a turn ended and what comes next, in one transaction: what was entered, None where
     the turn had been taken for dead.
 
-    Its accounts are free then, unless somebody else held the store: a turn that was taken for dead
-    may still be at work on them, for as long as others are tried.
+    Its accounts are free then, if it had the store: else a turn that was taken for dead may still
+    be at work on them.
     """
     values = {
         "ended": now,
@@ -465,22 +696,31 @@ def end_turn(  # noqa: PLR0913
         # it was none: only its reason is of interest
         if ended.code == OCCUPIED:
             connection.execute(turns.delete().where(turns.c.id == turn))
-        if _is_wanted(current, of.job):
-            _enter(connection, of.name, after, {})
+        if current.goal is not None and _is_wanted(current, of.job):
+            goal = asdict(marked(current.goal, ended))
+            _enter(connection, of.name, after, {"goal": json.dumps(goal)})
         else:
             after = Next(current.state)
-        if ended.code != STORE_HELD or not after.at:
+        if ended.held:
             _leave(connection, of.name)
     return after
 
 
 def is_going(engine: sa.Engine, name: str) -> bool:
     """Whether a turn of a migration has not ended."""
-    going = sa.select(turns.c.id).where(
-        turns.c.name == name, turns.c.ended == 0
-    )
     with engine.connect() as connection:
-        return connection.execute(going).first() is not None
+        return _goes_on(connection, turns.c.name == name)
+
+
+def goes_on(engine: sa.Engine, turn: int) -> bool:
+    """Whether a turn has not ended, and was not taken for dead."""
+    with engine.connect() as connection:
+        return _goes_on(connection, turns.c.id == turn)
+
+
+def _goes_on(connection: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
+    going = sa.select(turns.c.id).where(which, turns.c.ended == 0)
+    return connection.execute(going).first() is not None
 
 
 def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
@@ -492,9 +732,25 @@ def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
         return [_turn(row) for row in connection.execute(statement.limit(most))]
 
 
-def last_turns(engine: sa.Engine) -> dict[str, Turn]:
-    """The last turn of each migration."""
-    newest = sa.select(sa.func.max(turns.c.id)).group_by(turns.c.name)
+def plan_of(engine: sa.Engine, name: str) -> Mapping[str, Any]:
+    """What the last plan of a migration came to; {} where there is none."""
+    made = (turns.c.name == name, turns.c.stage == "plan", turns.c.code == 0)
+    newest = sa.select(turns.c.verdict).where(*made).order_by(turns.c.id.desc())
+    with engine.connect() as connection:
+        found = connection.execute(newest.limit(1)).scalar()
+    return dict(json.loads(found or "{}"))
+
+
+def last_turns(
+    engine: sa.Engine, stages: Sequence[str] = ()
+) -> dict[str, Turn]:
+    """The last turn of each migration; with `stages`, the last of these that counted records."""
+    counted = (turns.c.stage.in_(stages), turns.c.verdict.contains('"run":'))
+    newest = (
+        sa.select(sa.func.max(turns.c.id))
+        .where(*(counted if stages else ()))
+        .group_by(turns.c.name)
+    )
     with engine.connect() as connection:
         found = connection.execute(
             sa.select(turns).where(turns.c.id.in_(newest))
@@ -511,14 +767,17 @@ def _turn(row: sa.Row[Any]) -> Turn:
 
 
 def keep_reports(
-    engine: sa.Engine, name: str, files: Mapping[str, bytes]
+    engine: sa.Engine, name: str, turn: int, files: Mapping[str, bytes]
 ) -> None:
-    """Keep the report of a migration's last turn, instead of the one before."""
+    """Keep the report of a turn instead of the one before, unless it was taken for dead."""
     rows = [
         {"name": name, "file": file, "content": text}
         for file, text in files.items()
     ]
     with engine.begin() as connection:
+        _locked(connection, name)
+        if not _goes_on(connection, turns.c.id == turn):
+            return
         connection.execute(reports.delete().where(reports.c.name == name))
         if rows:
             connection.execute(reports.insert(), rows)
@@ -536,36 +795,81 @@ def reports_of(engine: sa.Engine, name: str) -> dict[str, bytes]:
         }
 
 
+# -- workers
+
+
+def seen(engine: sa.Engine, name: str, version: str) -> None:
+    """Enter that a worker lives, and forget those that have not been seen for a day."""
+    clock = sa.func.extract("epoch", sa.func.now())
+    row = {"name": name, "version": version, "seen": clock}
+    with engine.begin() as connection:
+        connection.execute(
+            insert(crew)
+            .values(row)
+            .on_conflict_do_update(index_elements=["name"], set_=row)
+        )
+        connection.execute(crew.delete().where(crew.c.seen < clock - 86_400))
+
+
+def gone(engine: sa.Engine, name: str) -> None:
+    """Enter that a worker has ended."""
+    with engine.begin() as connection:
+        connection.execute(crew.delete().where(crew.c.name == name))
+
+
+def workers(engine: sa.Engine, seconds: float = 60.0) -> Counter[str]:
+    """How many workers of each version were seen lately."""
+    clock = sa.func.extract("epoch", sa.func.now())
+    lately = sa.select(crew.c.version).where(crew.c.seen > clock - seconds)
+    with engine.connect() as connection:
+        return Counter(connection.execute(lately).scalars())
+
+
 # -- the queue, looked at
 
 
-def due(engine: sa.Engine, queue: str) -> int:
-    """How many jobs of a queue could begin now, if a worker were free."""
+def busy(other: str) -> str:
+    """Why a turn has not begun."""
+    return f"{other} is at work on the account"
+
+
+def is_waited_for(engine: sa.Engine, name: str) -> bool:
+    """Whether another migration would begin if this one left their account."""
+    others = sa.select(migrations.c.name).where(
+        migrations.c.state == "queued", migrations.c.reason == busy(name)
+    )
+    with engine.connect() as connection:
+        return connection.execute(others).first() is not None
+
+
+def due(engine: sa.Engine, queue: str, seconds: float) -> int:
+    """How many jobs of a queue could have begun so many seconds ago, if a worker were free."""
+    then = sa.func.now() - sa.func.make_interval(0, 0, 0, 0, 0, 0, seconds)
     statement = sa.select(sa.func.count()).where(
         _STATUS == "todo",
         _JOBS.c.queue_name == queue,
-        sa.func.coalesce(_JOBS.c.scheduled_at, sa.func.now()) <= sa.func.now(),
+        _JOBS.c.scheduled_at <= then,
     )
     with engine.connect() as connection:
         return int(connection.execute(statement).scalar_one())
 
 
+def said(error: Exception) -> str:
+    """What a driver says of an error, as one line."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def check(engine: sa.Engine) -> None:
-    """Raise StoreError where the database cannot be used, or is not a fleet's."""
+    """Raise StoreError where the database is not a fleet's, or an older one's."""
     where = engine.url.render_as_string(hide_password=True)
-    try:
-        with engine.connect() as connection:
-            found = sa.inspect(connection).has_table(
-                "migrations", schema=SCHEMA
-            )
-    except sa.exc.SQLAlchemyError as error:
-        reason = (
-            str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        )
-        raise StoreError(
-            f"the database {where} cannot be used: {reason}"
-        ) from None
-    if not found:
+    with engine.connect() as connection:
+        there = sa.inspect(connection).get_table_names(schema=SCHEMA)
+    if "migrations" not in there:
         raise StoreError(
             f"the database {where} has no fleet yet – etl fleet init makes one"
+        )
+    if not {table.name for table in _data.sorted_tables} <= {*there}:
+        raise StoreError(
+            f"the fleet in {where} is of an older etl – etl fleet init brings it up to date"
         )

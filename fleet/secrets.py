@@ -6,6 +6,8 @@ import asyncio
 import io
 import os
 import re
+import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from dotenv import dotenv_values
 from engine.errors import UsageError
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
 # what a turn has of the worker's own environment; nothing of it is a key
 INHERITED = (
     "PATH",
@@ -26,6 +29,17 @@ INHERITED = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "SYSTEMROOT",
+    # how PostgreSQL is reached; a password comes with the order
+    "PGPASSFILE",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCRL",
+    "PGREQUIRESSL",
+    "PGCHANNELBINDING",
     "PYTHONPATH",
     "PYTHONPYCACHEPREFIX",
     "VIRTUAL_ENV",
@@ -41,6 +55,26 @@ class Secrets:
     command: str = ""
 
 
+def check_secrets(secrets: Secrets) -> None:
+    """Raise UsageError where a worker would find no secrets at all: it would take turns from others
+    that do.
+    """
+    if bool(secrets.folder) == bool(secrets.command):
+        raise UsageError("give --secrets DIR or --secrets-command COMMAND")
+    if secrets.folder and not secrets.folder.is_dir():
+        raise UsageError(f"--secrets {secrets.folder} is no folder")
+    words = _words(secrets.command)
+    if secrets.command and not (words and shutil.which(words[0])):
+        raise UsageError(f"--secrets-command: there is no {secrets.command}")
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--secrets-command is no command: {error}") from None
+
+
 def check_reference(reference: str) -> None:
     """Raise UsageError where a reference could be a path or an option."""
     if not _REFERENCE.fullmatch(reference):
@@ -51,7 +85,7 @@ def check_reference(reference: str) -> None:
 
 
 async def variables(secrets: Secrets, reference: str) -> dict[str, str]:
-    """The environment of a turn: the named secrets, and of the worker's what is no secret.
+    """The variables of a migration, keys among them.
 
     Raises UsageError where they are not to be had.
     """
@@ -61,9 +95,16 @@ async def variables(secrets: Secrets, reference: str) -> dict[str, str]:
     else:
         text = _written(secrets.folder, reference)
     found = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return inherited(os.environ) | {
-        key: value for key, value in found.items() if value
-    }
+    return {key: value for key, value in found.items() if value}
+
+
+def hidden(found: Mapping[str, str]) -> list[str]:
+    """What of a migration's variables nobody may read anywhere: all but addresses."""
+    return [
+        value
+        for value in found.values()
+        if "://" not in value and not _EMAIL.fullmatch(value)
+    ]
 
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -116,9 +157,9 @@ async def _started(command: str, reference: str) -> asyncio.subprocess.Process:
     silent, heard = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
     try:
         return await asyncio.create_subprocess_exec(
-            *command.split(), reference, stdin=silent, stdout=heard
+            *_words(command), reference, stdin=silent, stdout=heard
         )
     except OSError as error:
         raise UsageError(
-            f"the command for secrets cannot be started: {error.strerror}"
+            f"the command for secrets, {_words(command)[0]}, cannot be started: {error.strerror}"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet import records
-from fleet.records import Member, Turn
+from fleet.ending import Goal
+from fleet.records import RESTING, Member, Turn
 
 COLUMNS = {
     "name": "migration",
@@ -23,38 +25,67 @@ COLUMNS = {
     "far": "how far",
     "arrived": "arrived",
     "attention": "attention",
+    "delta": "since then, by delta",
+    "today": "spent of the day",
     "next": "next turn, UTC",
     "approved": "approved by",
 }
+A_WORKER = "etl fleet worker --secrets DIR"
+ALWAYS = ("name", "goal", "state")  # columns that stay where nothing is in them
 FOR_A_PERSON = ("waiting",)
+COMES = ("queued", "paused", "retrying")  # states that a turn follows
+# what counts all records, or says that there are none any more; a delta counts what it has changed
+WHOLE = ("sample", "run", "verify", "rollback")
+TOKENS = {"cost": "tokens"}
+
+
+def looked(engine: sa.Engine) -> dict[str, Any]:
+    """All migrations, and how many workers of each version live."""
+    return {
+        "migrations": collected(engine),
+        "workers": dict(records.workers(engine)),
+    }
 
 
 def collected(engine: sa.Engine) -> list[dict[str, Any]]:
     """One row for each migration."""
     last = records.last_turns(engine)
-    return [_row(of, last.get(of.name)) for of in records.members(engine)]
+    whole = records.last_turns(engine, WHOLE)
+    deltas = records.last_turns(engine, ("delta",))
+    now, workers = time.time(), records.workers(engine)
+    return [
+        {
+            **_row(of, last.get(of.name), now),
+            **_counted(whole.get(of.name), deltas.get(of.name)),
+            "workers": workers[of.version],
+        }
+        for of in records.members(engine)
+    ]
 
 
-def _row(of: Member, last: Turn | None) -> dict[str, Any]:
-    goal = of.goal
+def _row(of: Member, last: Turn | None, at: float) -> dict[str, Any]:
+    goal = of.goal or Goal("")
     goes_on = last is not None and not last.ended
     now = last.now if last is not None and goes_on else {}
     verdict = last.verdict if last else {}
     return {
         "name": of.name,
-        "goal": goal.stage if goal else "",
-        "every": goal.every if goal else 0.0,
-        "until": goal.until if goal else 0.0,
-        "window": goal.window if goal else "",
+        "goal": goal.stage,
+        "every": goal.every,
+        "until": goal.until,
+        "window": goal.window,
         "state": of.state,
         "stage": now.get("stage", ""),
         "done": now.get("done"),
         "total": now.get("total"),
-        "rate": now.get("rate"),
-        "waits": now.get("waits"),
-        "arrived": verdict.get("arrived"),
-        "attention": verdict.get("attention"),
+        **_pace(now, at),
+        "today": [
+            use
+            for use in now.get("today") or verdict.get("today", ())
+            if use["until"] > at
+        ],
         "at": of.at,
+        "next": of.at if of.state in COMES else None,
         "reason": of.reason,
         "approved": of.approved,
         "worker": last.worker if last is not None and goes_on else "",
@@ -63,16 +94,72 @@ def _row(of: Member, last: Turn | None) -> dict[str, Any]:
     }
 
 
+def _pace(now: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """How fast a turn is, or until when it waits: it says nothing else meanwhile."""
+    waits = now.get("until", 0.0)
+    if not waits:
+        return {"rate": now.get("rate"), "waits": None}
+    return {"rate": None, "waits": waits if waits > at else None}
+
+
+def _counted(whole: Turn | None, delta: Turn | None) -> dict[str, Any]:
+    """What was counted last; a delta that was earlier is a part of that."""
+    found = whole.verdict if whole else {}
+    later = delta and (whole is None or delta.id > whole.id)
+    more = delta.verdict if delta and later else {}
+    changed = [more.get(name, 0) for name in ("created", "updated", "deleted")]
+    return {
+        "arrived": found.get("arrived"),
+        "attention": found.get("attention"),
+        "changed": sum(changed) if more else None,
+        "changed_attention": more.get("attention"),
+    }
+
+
 def shown(row: Mapping[str, Any]) -> dict[str, str]:
     """A row as people read it."""
     found = {key: _text(row.get(key)) for key in COLUMNS}
+    found["goal"] = _goal(row)
+    found["state"] += f" on {row['worker']}" if row["worker"] else ""
     found["far"] = _far(row)
-    found["next"] = (
-        moment(row["at"])
-        if row["state"] in ("queued", "paused", "retrying")
-        else ""
-    )
+    found["delta"] = _delta(row)
+    found["today"] = _spent(row["today"])
+    found["next"] = moment(row["next"] or 0.0)
     return found
+
+
+def _goal(row: Mapping[str, Any]) -> str:
+    """What is to be done, how often, until when, and in which hours."""
+    every = f"every {_span(row['every'])}" if row["every"] else ""
+    until = f"until {minute(row['until'])}" if row["until"] else ""
+    window = f"in {row['window']}" if row["window"] else ""
+    return " ".join(filter(None, (row["goal"], every, until, window)))
+
+
+def _span(seconds: float) -> str:
+    """`30m`, as `start` takes it."""
+    for many, unit in ((3600, "h"), (60, "m")):
+        if seconds % many == 0:
+            return f"{seconds / many:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
+def _delta(row: Mapping[str, Any]) -> str:
+    if row["changed"] is None:
+        return ""
+    attention = row["changed_attention"]
+    return f"{row['changed']:,} changed" + (
+        f", {attention:,} need attention" if attention else ""
+    )
+
+
+def _spent(uses: Sequence[Mapping[str, Any]]) -> str:
+    """What is spent of the limit of which least is left."""
+    if not uses:
+        return ""
+    use = max(uses, key=lambda use: use["spent"] / use["of"])
+    unit = TOKENS.get(use["unit"], use["unit"])
+    return f"{use['spent']:,} of {use['of']:,} {unit}, {use['account']}"
 
 
 def _text(value: Any) -> str:
@@ -84,31 +171,80 @@ def _far(row: Mapping[str, Any]) -> str:
         return ""
     of = f" of {row['total']:,}" if row["total"] is not None else ""
     rate = f", {row['rate']} a second" if row["rate"] else ""
-    waits = f", waits {row['waits']} s" if row["waits"] else ""
+    waits = f", waits until {moment(row['waits'])}" if row["waits"] else ""
     return f"{row['stage']} {row['done'] or 0:,}{of}{rate}{waits}"
 
 
 def moment(at: float) -> str:
-    """A time as people read it, in UTC."""
-    return (
-        datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        if at
-        else ""
-    )
+    """A time as people read it, in UTC; "" for none."""
+    return _written(at, "%Y-%m-%d %H:%M:%S") if at else ""
 
 
-def show(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """The table, the reasons, and in one line for which migrations a person is needed."""
+def minute(at: float) -> str:
+    """A time that a person has chosen, in UTC."""
+    return _written(at, "%Y-%m-%d %H:%M")
+
+
+def _written(at: float, how: str) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime(how)
+
+
+def _columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The columns that say something."""
+    return {
+        key: title
+        for key, title in COLUMNS.items()
+        if key in ALWAYS or any(row[key] for row in rows)
+    }
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """The table, the reasons, which workers live, and for which migrations a person is needed."""
+    rows = found["migrations"]
+    texts = [shown(row) for row in rows]
+    columns = _columns(texts)
     table = Table(box=None, pad_edge=False)
-    for title in COLUMNS.values():
+    for title in columns.values():
         table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(text) for text in shown(row).values()))
-    console.print(table)
+    for text in texts:
+        table.add_row(*(Text(text[key]) for key in columns))
+    if rows:
+        console.print(table)
     for row in rows:
         if row["reason"]:
             console.print(Text(f"{row['name']}: {row['reason']}"))
-    console.print(Text(summary(rows)))
+    for line in (*versions(rows), crew(found["workers"]), summary(rows)):
+        console.print(Text(line))
+
+
+def versions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which migration is of which version of etl, where there are several."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row["version"], []).append(row["name"])
+    if len(names) < 2:
+        return []
+    return [
+        f"of etl {version}: {', '.join(those)}"
+        for version, those in sorted(names.items())
+    ]
+
+
+def crew(workers: Mapping[str, int]) -> str:
+    """How many workers live, of which versions."""
+    if not workers:
+        return f"no worker lives – start one: {A_WORKER}"
+    said = (f"{many} of etl {version}" for version, many in workers.items())
+    return f"workers: {', '.join(sorted(said))}"
+
+
+def without_workers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Migrations with something to do in a version of etl that has no worker."""
+    return [
+        row["name"]
+        for row in rows
+        if row["state"] not in RESTING and not row["workers"]
+    ]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -123,6 +259,15 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     findings = sum(row["attention"] or 0 for row in rows)
     said = [f"a person is needed for {', '.join(needed)}"] if needed else []
     said += [f"{findings:,} findings need attention"] if findings else []
+    more = sum(row.get("changed_attention") or 0 for row in rows)
+    said += [f"{more:,} more of the last deltas"] if more else []
+    left = without_workers(rows)
+    lacking = sorted({row["version"] for row in rows if row["name"] in left})
+    said += (
+        [f"no worker of etl {', '.join(lacking)} for {', '.join(left)}"]
+        if left
+        else []
+    )
     return f"{len(rows)} migrations: {states}; {'; '.join(said) or 'nobody is needed'}"
 
 
@@ -134,15 +279,18 @@ _STYLE = (
 )
 
 
-def page(rows: Sequence[Mapping[str, Any]], now: float) -> str:
+def page(found: Mapping[str, Any], now: float) -> str:
     """The same as one page; what stands in it is text, whatever it looks like."""
+    rows = found["migrations"]
     titles = (*COLUMNS.values(), "reason")
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = "".join(_line(row) for row in rows)
+    said = (*versions(rows), crew(found["workers"]))
+    lines = "".join(f"<p>{escape(line)}</p>" for line in said)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>etl fleet</title>'
         f"<style>{_STYLE}</style></head><body><h1>Migrations</h1>"
-        f"<p>{escape(summary(rows))}, at {moment(now)} UTC</p>"
+        f"<p>{escape(summary(rows))}, at {moment(now)} UTC</p>{lines}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></body></html>\n"
     )
 

@@ -16,22 +16,37 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from engine.errors import EtlError, QuotaExhausted
-from engine.language.compile import Migration
+from engine.cli.environment import variables
+from engine.cli.streams import safe
+from engine.errors import (
+    AuthError,
+    ClientBlocked,
+    EtlError,
+    QuotaExhausted,
+)
+from engine.extract.accounts import check_accounts
+from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
-from engine.library.opening import held
+from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
 from engine.session import Event
-from fleet.accounts import occupied_by
+from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
+from fleet.process import SILENCE
+from fleet.spent import today
 from workbench.approval import APPROVALS
 
 HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
+BEYOND = (
+    15.0  # ... and at least so many longer than the destination takes to answer
+)
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
-GO = "go\n"
+TOKENS = 10.0  # seconds between two looks at what is spent
+GO, WORD = "go\n", "\n"
 Say = Callable[[Mapping[str, Any]], None]
 FIGURES = (
     "run",
@@ -49,7 +64,10 @@ def main() -> None:
     """Take the order, carry it out, say how it ended."""
     say = _voice()
     order = json.loads(sys.stdin.readline())
-    say({"ended": carried_out(order, say)})
+    far = Far(say)
+    ended = carried_out(order, say, far)
+    held = far.held is not None
+    say({"ended": {**ended, "held": held, "today": far.today}})
 
 
 def _voice() -> Say:
@@ -67,11 +85,23 @@ def _voice() -> Say:
 
 
 def _until_the_worker_ends() -> None:
-    """Its end of the pipe closes however it ends, killed as well."""
-    sys.stdin.read()
+    """Its end of the pipe closes however it ends, killed as well; one that is frozen, or has lost
+    the database, says nothing any more.
+    """
+    heard = SimpleQueue[str]()
+    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
+    with suppress(Empty):
+        while heard.get(timeout=SILENCE):
+            pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE)
     os._exit(INTERRUPTED)
+
+
+def _hear(heard: SimpleQueue[str]) -> None:
+    for word in sys.stdin:
+        heard.put(word)
+    heard.put("")
 
 
 class Occupied(Exception):
@@ -81,14 +111,23 @@ class Occupied(Exception):
 def _asked(migration: Migration, say: Say) -> None:
     """Say which accounts are needed, and wait for the word; raises Occupied."""
     say({"accounts": occupied_by(migration, os.environ)})
-    if sys.stdin.readline() != GO:
+    word = WORD
+    while word == WORD:  # a slow start: the worker has said that it is there
+        word = sys.stdin.readline()
+    if word != GO:
         raise Occupied
     threading.Thread(target=_until_the_worker_ends, daemon=True).start()
 
 
-def carried_out(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
+def _holds(order: Mapping[str, Any]) -> float:
+    """Seconds that the lease holds: longer than a call that nobody waits for any more may take."""
+    migration = load_migration(Path(order["spec"]), variables())
+    timeout = migration.destination.connection.timeout
+    return max(HOLDS, timeout + BEYOND)
+
+
+def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
     """Do what an order says; how it ended, by exit code."""
-    far = Far(say)
     try:
         with held(
             Path(order["spec"]),
@@ -97,17 +136,26 @@ def carried_out(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
             progress=far.progress,
             log=far.heard,
             admit=lambda migration: _asked(migration, say),
-            holds=HOLDS,
+            holds=_holds(order),
         ) as found:
-            return _done(OpenMigration(found, APPROVALS), order["stage"])
+            far.held = found
+            try:
+                return _done(found, order["stage"], bool(order.get("yes")))
+            finally:
+                far.look()
     except QuotaExhausted as pause:
         return {
             "code": pause.exit_code,
-            "reason": str(pause),
+            "reason": safe(str(pause)),
             "until": pause.until,
         }
     except EtlError as error:
-        return {"code": error.exit_code, "reason": str(error)}
+        passes = not isinstance(error, AuthError | ClientBlocked)
+        return {
+            "code": error.exit_code,
+            "reason": safe(str(error)),
+            "passes": passes,
+        }
     except Occupied:
         return {"code": OCCUPIED}
     except KeyboardInterrupt:
@@ -124,7 +172,18 @@ def carried_out(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
         }
 
 
-def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
+def _bound(found: Held) -> dict[str, Any]:
+    """The store belongs to the present accounts, which have to take their keys."""
+    with numbered(found, "audit", rebind=True) as run:
+        check_accounts(run, reads=True)
+    return {"code": 0}
+
+
+def _done(found: Held, stage: str, yes: bool) -> dict[str, Any]:
+    if stage == "rebind":
+        return _bound(found)
+
+    migration = OpenMigration(found, APPROVALS)
     if stage == "rollback":
         undone = migration.rollback()
         kept = f"{len(undone.kept)} rows were kept, {len(undone.failed)} failed"
@@ -137,12 +196,14 @@ def _done(migration: OpenMigration, stage: str) -> dict[str, Any]:
         return {"code": undone.exit_code, "reason": reason, "verdict": verdict}
 
     if stage == "plan":
-        return {"code": 0, "verdict": _planned(migration.plan())}
+        accounts = accounts_of(found.migration, os.environ)
+        plan = {**_planned(migration.plan()), "accounts": accounts}
+        return {"code": 0, "verdict": plan}
 
     work = {
-        "sample": lambda: migration.run(sample=migration.sample_size),
-        "run": migration.run,
-        "delta": migration.delta,
+        "sample": lambda: migration.run(migration.sample_size, yes=yes),
+        "run": lambda: migration.run(yes=yes),
+        "delta": lambda: migration.delta(yes=yes),
         "verify": migration.verify,
     }
     result = work[stage]()
@@ -184,6 +245,16 @@ class Far:
         self._first = (time.monotonic(), 0)  # of this stage
         self._said = 0.0
         self._turn = threading.Lock()
+        self._looked = 0.0
+        self.held: Held | None = None
+        self.today: list[dict[str, Any]] = []
+
+    def look(self) -> None:
+        """Look at what is spent of the accounts' days; a store that is away says so itself."""
+        self._looked = time.monotonic()
+        if self.held is not None:
+            with suppress(EtlError):
+                self.today = today(self.held)
 
     def progress(self, label: str, done: int, total: int | None) -> None:
         """Hear how far a stage is."""
@@ -210,16 +281,19 @@ class Far:
                     {
                         "now": {
                             **self._now,
-                            "waits": round(event.seconds),
+                            "today": self.today,
+                            "until": round(time.time() + event.seconds, 1),
                             "for": event.text,
                         }
                     }
                 )
 
     def _say(self, now: float) -> None:
+        if now - self._looked >= TOKENS:
+            self.look()
         if now - self._said >= SELDOM:
             self._said = now
-            self._tell({"now": self._now})
+            self._tell({"now": {**self._now, "today": self.today}})
 
 
 if __name__ == "__main__":

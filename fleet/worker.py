@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shlex
+import shutil
 import signal
 import socket
-import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import psycopg
 import sqlalchemy as sa
 from procrastinate import exceptions
 
+from engine.connector.auth import redactor
 from engine.errors import EtlError, UsageError
 from fleet import records
 from fleet.bundle import unpacked
@@ -36,7 +36,8 @@ from fleet.ending import (
     opening,
     over,
 )
-from fleet.process import CRASHED, PATIENCE, plain, started
+from fleet.notify import PATIENCE, News, tell_of
+from fleet.process import CRASHED, Found, plain, started
 from fleet.queue import (
     HEARTBEAT,
     STALLED,
@@ -46,7 +47,8 @@ from fleet.queue import (
     queue_of,
     rescues,
 )
-from fleet.secrets import Secrets, variables
+from fleet.secrets import Secrets, hidden, inherited, variables
+from fleet.wording import Told, worded
 
 SLICE = (
     1800.0  # seconds of a turn, after which it makes room for others that wait
@@ -61,6 +63,8 @@ AWAY_ERRORS = (
 )
 
 Tell = Callable[[str], None]
+WHAT = {0: "done", 1: "attention"}
+SAID = {"waiting": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Worker:
     secrets: Secrets
     concurrency: int
     tell: Tell
-    notify: str = ""  # a command that hears what people should know
+    notify: str = (
+        ""  # a command or an address that hears what people should know
+    )
     name: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}"
     )
@@ -96,6 +102,10 @@ async def work(worker: Worker) -> None:
             )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), AWAY)
+    with suppress(sa.exc.SQLAlchemyError):
+        await asyncio.to_thread(records.gone, worker.engine, worker.name)
+    if worker.telling:
+        await asyncio.wait(worker.telling, timeout=PATIENCE)
 
 
 async def _until(stopping: asyncio.Event, worker: Worker) -> None:
@@ -111,11 +121,12 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
         looking = asyncio.create_task(
-            rescues(app, worker.engine, queue, worker.tell)
+            rescues(app, worker.engine, worker.name, worker.tell)
         )
         try:
             await asyncio.wait(
-                {working, stopped}, return_when=asyncio.FIRST_COMPLETED
+                {working, stopped, looking},
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             for task in (stopped, looking, working):
@@ -161,7 +172,7 @@ async def turn(worker: Worker, name: str, job: int) -> None:
     at = of.at if of.state != "running" else now
     at = max(at, opening(of.goal.window, now))
     if of.goal.until and max(at, now) > of.goal.until:
-        await asyncio.to_thread(records.rest, engine, of, over(of.goal))
+        await _too_late(worker, of, of.goal)
         return
     if at > now + 1:
         raise Again(at)
@@ -173,21 +184,36 @@ async def turn(worker: Worker, name: str, job: int) -> None:
         await _taken(worker, of, of.goal, begun)
 
 
+async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
+    """No turn may begin any more."""
+    follows = over(goal, of.reason)
+    if await asyncio.to_thread(records.rest, worker.engine, of, follows):
+        worker.tell(f"{of.name}: the time for {goal.stage} is over")
+        what = "failed" if follows.reason else "done"
+        _notify(
+            worker,
+            News(of.name, goal.stage, what, None, follows.reason, 0.0),
+        )
+
+
 async def _taken(
     worker: Worker, of: records.Member, goal: Goal, begun: int
 ) -> None:
     """A turn that has been entered, to its end."""
     verdict: Mapping[str, Any] = {}
+    began = time.time()
     try:
-        ended, verdict = await _carried_out(worker, of, goal, begun)
+        with _placed(worker, of.name) as place:
+            ended, verdict = await _carried_out(worker, of, goal, begun, place)
     except EtlError as error:
         ended = Ended(error.exit_code, plain(str(error)))
-    except asyncio.CancelledError:  # before it had a process
-        ended = Ended(INTERRUPTED)
+    except (asyncio.CancelledError, *records.AWAY):
+        ended = Ended(INTERRUPTED)  # before it had a process
     except Exception as error:
         worker.tell(f"{of.name}: {type(error).__name__}: {plain(str(error))}")
         ended = Ended(CRASHED, f"internal error in etl: {type(error).__name__}")
 
+    ended = replace(ended, lasted=time.time() - began)
     follows = await _entered(worker, of, goal, begun, ended, verdict)
     if follows is None:
         worker.tell(
@@ -197,44 +223,74 @@ async def _taken(
     if ended.code != OCCUPIED:
         worker.tell(
             f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}"
+            f" {follows.reason}".rstrip()
         )
-    _notify(worker, of.name, goal.stage, ended, follows)
+    was_ended = ended.code in (INTERRUPTED, OCCUPIED)
+    if not was_ended or follows.state == "stopped":
+        what = WHAT.get(ended.code, SAID.get(follows.state, follows.state))
+        reason, code = ended.reason, ended.code
+        _notify(
+            worker,
+            News(of.name, goal.stage, what, code, reason, follows.at),
+        )
     if follows.at:
         raise Again(follows.at)
 
 
+@contextmanager
+def _placed(worker: Worker, name: str) -> Iterator[Path]:
+    """A folder for one turn: nothing in it is needed by another, which may run elsewhere."""
+    worker.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = Path(tempfile.mkdtemp(dir=worker.folder, prefix=f"{name}-"))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 async def _carried_out(
-    worker: Worker, of: records.Member, goal: Goal, begun: int
+    worker: Worker, of: records.Member, goal: Goal, begun: int, place: Path
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
-    bundle = await asyncio.to_thread(
-        records.bundle_of, worker.engine, of.bundle
-    )
-    spec = await asyncio.to_thread(unpacked, bundle, worker.folder / "bundles")
-    env = await variables(worker.secrets, of.secrets)
-    place = worker.folder / "work" / of.name
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.name)
+    spec = await asyncio.to_thread(unpacked, bundle, place)
+    secrets = await variables(worker.secrets, of.secrets)
+    env = inherited(os.environ) | secrets
     store = records.store_of(worker.engine, of.name)
-    order = {"spec": str(spec), "store": store, "stage": goal.stage}
+    order = {
+        "spec": str(spec),
+        "store": store,
+        "stage": goal.stage,
+        "yes": goal.yes,
+    }
 
     others: list[str] = []
 
     async def hear(said: Mapping[str, Any]) -> str:
         other = await asyncio.to_thread(_heard, worker, of.name, begun, said)
         if other:
-            others.append(f"{other} is at work on the account")
+            others.append(records.busy(other))
         return other
 
     process = await started(order, place, env, hear)
-    found = await process.ended(partial(_is_over, worker, goal, time.time()))
-    # the files of a bundle are at another place on every machine: people know them by their names
+    look = partial(_looked_at, worker, of, begun, time.time())
+    found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
-    reason = reason.replace(f"{spec.parent.parent}{os.sep}", "")
-    await _keep(worker, of.name, place, found.get("files", {}))
+    told = Told(of.name, of.secrets, goal.stage)
+    reason = redactor(hidden(secrets))(worded(reason, spec, told))
+    await _keep(worker, of.name, begun, place, found.get("files", {}))
     ended = Ended(
-        int(found["code"]), plain(reason), float(found.get("until", 0.0))
+        int(found["code"]),
+        plain(reason),
+        float(found.get("until", 0.0)),
+        passes=bool(found.get("passes", True)),
+        held=bool(found.get("held")),
     )
-    return ended, found.get("verdict", {})
+    if ended.code == INTERRUPTED:
+        asked = await asyncio.to_thread(_is_waited_for, worker, of.name)
+        ended = replace(ended, yields=asked)
+    today = {"today": found["today"]} if "today" in found else {}
+    return ended, {**found.get("verdict", {}), **today}
 
 
 def _heard(
@@ -246,33 +302,61 @@ def _heard(
     if "accounts" not in said:
         return ""
     accounts = said["accounts"]
-    other = records.occupy(worker.engine, begun, name, accounts, time.time())
+    try:
+        other = records.occupy(
+            worker.engine, begun, name, accounts, time.time()
+        )
+    except sa.exc.SQLAlchemyError:
+        return "the database"
     if not other:
         worker.tell(f"{name} begins")
     return other
 
 
-async def _is_over(worker: Worker, goal: Goal, began: float) -> bool:
-    """Whether a turn has to end: its window closes, or others wait while it had its share."""
+async def _looked_at(
+    worker: Worker, of: records.Member, begun: int, began: float
+) -> Found:
+    """Whether a turn has to end: its window closes, others wait while it had its share, or it was
+    taken for dead.
+    """
     now = time.time()
-    closes = closing(goal.window, began)
+    # where this clock is a little slow, it began before its window
+    window = of.goal.window if of.goal else ""
+    closes = closing(window, opening(window, began))
     if closes and now >= closes:
-        return True
-    if now - began <= worker.slice:
-        return False
+        return "is over"
+    had_its_share = now - began > worker.slice
     try:
-        return (
-            await asyncio.to_thread(
-                records.due, worker.engine, queue_of(VERSION)
-            )
-            > 0
+        ends = await asyncio.to_thread(
+            _ends, worker, of.name, begun, had_its_share
         )
     except sa.exc.SQLAlchemyError:
+        return "unknown"
+    return "is over" if ends else "goes on"
+
+
+def _ends(worker: Worker, name: str, begun: int, had_its_share: bool) -> bool:
+    if not records.goes_on(worker.engine, begun):
+        return True
+    if not had_its_share:
         return False
+    # a place that is free takes what is due at once
+    waiting = records.due(worker.engine, queue_of(VERSION), 2 * POLLS)
+    return waiting > 0 or records.is_waited_for(worker.engine, name)
+
+
+def _is_waited_for(worker: Worker, name: str) -> bool:
+    with suppress(sa.exc.SQLAlchemyError):
+        return records.is_waited_for(worker.engine, name)
+    return False
 
 
 async def _keep(
-    worker: Worker, name: str, place: Path, files: Mapping[str, str]
+    worker: Worker,
+    name: str,
+    begun: int,
+    place: Path,
+    files: Mapping[str, str],
 ) -> None:
     """Keep the report where every machine can read it; that it cannot be is no end of a turn."""
     try:
@@ -282,7 +366,7 @@ async def _keep(
         }
         if found:
             await asyncio.to_thread(
-                records.keep_reports, worker.engine, name, found
+                records.keep_reports, worker.engine, name, begun, found
             )
     except (OSError, sa.exc.SQLAlchemyError) as error:
         worker.tell(
@@ -315,48 +399,16 @@ async def _entered(
         )
         try:
             return await asyncio.to_thread(enter)
-        except sa.exc.OperationalError:
+        except records.AWAY:
             if time.time() > end:
                 raise
             await asyncio.sleep(AWAY)
 
 
-def _notify(
-    worker: Worker, name: str, stage: str, ended: Ended, follows: Next
-) -> None:
-    """Start the command that hears of it, where people should know: done, attention, paused,
-    retrying or waiting for them. No turn waits for it.
-    """
-    if not worker.notify or ended.code in (INTERRUPTED, OCCUPIED):
+def _notify(worker: Worker, news: News) -> None:
+    """Tell whoever is to hear of it. No turn waits for that."""
+    if not worker.notify:
         return
-    said = {
-        "name": name,
-        "stage": stage,
-        "what": {0: "done", 1: "attention"}.get(ended.code, follows.state),
-        "code": ended.code,
-        "reason": ended.reason,
-        "next": follows.at,
-    }
-    task = asyncio.create_task(_notified(worker, json.dumps(said).encode()))
+    task = asyncio.create_task(tell_of(worker.notify, news, worker.tell))
     worker.telling.add(task)
     task.add_done_callback(worker.telling.discard)
-
-
-async def _notified(worker: Worker, said: bytes) -> None:
-    words = shlex.split(worker.notify)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=subprocess.PIPE, start_new_session=True
-        )
-    except OSError as error:
-        worker.tell(
-            f"the command of --notify cannot be started: {error.strerror}"
-        )
-        return
-    try:
-        await asyncio.wait_for(process.communicate(said), PATIENCE)
-    except TimeoutError:
-        process.kill()
-        worker.tell(
-            f"the command of --notify takes longer than {PATIENCE:.0f} s"
-        )

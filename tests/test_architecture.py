@@ -58,7 +58,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.commands.options", False),
     ("workbench.commands.connector_check workbench.commands.connector_new", False),
     ("workbench.commands.*", False),
-    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts", False),
+    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts fleet.notify fleet.spent", False),
     ("fleet.process fleet.turn", False),
     ("fleet.records", False),
     ("fleet.queue fleet.status fleet.forecast", False),

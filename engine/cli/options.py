@@ -103,15 +103,15 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= DIGITS
 
 
-def until(written: str | None) -> float:
-    """A time in epoch seconds; 0 for none."""
+def until(written: str | None, option: str = "--until") -> float:
+    """A time in epoch seconds; 0 for none. Raises UsageError, which names the option."""
     if not written:
         return 0.0
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
         raise UsageError(
-            f"--until {written!r} is not a time – write it like 2026-12-01T18:00"
+            f"{option} {written!r} is not a time – write it like 2026-12-01T18:00"
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 

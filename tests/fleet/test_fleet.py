@@ -21,6 +21,7 @@ def test_a_migration_goes_its_way(tmp_path: Path) -> None:
         made.wait("acme")
         row = made.status()["acme"]
         assert row["state"] == "waiting" and row["code"] == 4 and "not approved" in row["reason"], row
+        assert "etl fleet approve acme --by WHO" in row["reason"] and "does not exist" in row["reason"], row
         made.etl("start", "acme", "sample")
         made.wait("acme")
         row = made.status()["acme"]
@@ -33,7 +34,8 @@ def test_a_migration_goes_its_way(tmp_path: Path) -> None:
             assert row["state"] == "idle", str((stage, row))
         print(made.etl("plan").out, made.etl("log", "acme").out, made.etl("status").out, made.etl("status", "--json").out, made.log())
         made.etl("report", "acme", "--out", "report")
-        made.etl("start", "acme", "rollback")
+        made.etl("start", "acme", "rollback", code=2)
+        made.etl("start", "acme", "rollback", "--yes")
         made.wait("acme")
         assert made.status()["acme"]["state"] == "idle"
         after = accounts.destination.dump()

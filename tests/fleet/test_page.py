@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import os
 import re
+import signal
+import socket
 import subprocess
-import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,19 +19,28 @@ import yaml
 
 from fleet.cli import fleet_group
 from fleet.ending import AFTER_REFUSAL
-from tests.e2e.driving import environment, pair
-from tests.fleet.driving import KEYS, RESTING, fleet
+from fleet.secrets import Secrets, variables
+from tests.e2e.driving import (
+    AS_INSTALLED,
+    BIN,
+    SPEC,
+    checkout,
+    environment,
+    pair,
+)
+from tests.fleet.driving import KEYS, RESTING, fleet, turn
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```shell\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-INSTALL, INIT, ADD, WORKER, WORK = BLOCKS
+INSTALL, INIT, ADD, TRY, WORKER, WORK, LATER = BLOCKS
 UNITS = re.findall(r"^```ini\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 SECRETS = {"acme": "acme", "bolt": "bolt", "crane": "crane_2026"}
 
 
 @pytest.mark.fleet
 @pytest.mark.long
+@pytest.mark.installed
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     """In their order, in one folder; after each start the migrations are waited for, as the operator would."""
     with ExitStack() as stack:
@@ -36,7 +48,7 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
         for reference in SECRETS.values():
             there = stack.enter_context(pair(source=KEYS, destination=KEYS, size=8))
             made.secret(reference, there)
-        env = environment({"ETL_FLEET_DB": made.url, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"})
+        env = environment({"ETL_FLEET_DB": made.url, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **AS_INSTALLED})
 
         def typed(line: str) -> None:
             done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
@@ -48,19 +60,41 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
         words = WORKER.split()[3:]
         assert WORKER.startswith("etl fleet worker ") and words[:2] == ["--secrets", "secrets"]
         for _ in range(2):
-            made.worker(*words[2:])
-        for line in WORK.splitlines():
+            made.worker(*words[2:], program=(str(BIN / "etl"), "fleet", "worker"), more=AS_INSTALLED)
+        for line in [*WORK.splitlines(), *LATER.splitlines()]:
             typed(line)
             if line.startswith("etl fleet start") and "--every" not in line:
-                made.wait(*SECRETS, until=lambda row: row["state"] in RESTING)
+                made.wait(*made.status(), until=lambda row: row["state"] in RESTING, seconds=400)
                 codes = [row["code"] for row in made.status().values()]
                 assert set(codes) <= {0, 1}, f"{line}: {made.status()}"
             if "--every" in line:
-                made.wait("acme", until=lambda row: len(made.turns("acme")) >= 5)
+                made.wait("acme", until=lambda row: len(made.turns("acme")) >= 5, seconds=400)
         assert (tmp_path / "status.html").read_text(encoding="utf-8").startswith("<!doctype html>")
         assert (tmp_path / "reports/acme/report.html").exists()
         assert sorted(made.status()) == ["acme", "bolt"]
         assert len({row[0] for row in made.workers_of()}) == 2
+
+
+@pytest.mark.fleet
+def test_a_fleet_can_be_tried_without_live_accounts(tmp_path: Path) -> None:
+    """The emulators that the page starts are accounts that a turn takes, from the file that the page writes."""
+    made = checkout(tmp_path / "demo")
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [str(each.getsockname()[1]) for each in (one, other)]
+    block = TRY.replace("8101", ports[0]).replace("8102", ports[1])
+    env = environment({"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
+    served = subprocess.Popen(["bash", "-c", f"{block}wait"], cwd=tmp_path, env=env, start_new_session=True)
+    try:
+        end = time.monotonic() + 60
+        while not all(path.exists() and path.read_text(encoding="utf-8") for path in (tmp_path / "stel_order.json", tmp_path / "pipedrive.json")):
+            assert time.monotonic() < end and served.poll() is None
+            time.sleep(0.1)
+        keys = asyncio.run(variables(Secrets(tmp_path / "secrets"), "acme"))
+        planned = asyncio.run(turn("plan", made / SPEC, keys))
+        assert planned["code"] == 0 and planned["verdict"]["calls"] > 0, planned
+    finally:
+        os.killpg(served.pid, signal.SIGTERM)
+        served.wait(20)
 
 
 def options(command: str) -> set[str]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
 
-from engine.errors import UsageError
+from engine.errors import StoreError, UsageError
+from engine.store.lease import lease
+from engine.store.tables import open_store
 from fleet import queue, records
 from fleet.ending import Ended, Goal, Next
 from fleet.records import Member
 from tests import postgres
 from tests.e2e.driving import SPEC
 
-DONE = Ended(0)
+DONE = Ended(0, held=True)
 IDLE = Next("idle")
 
 
@@ -28,7 +32,7 @@ def engine() -> Iterator[sa.Engine]:
         records.make_tables(made)
         queue.make_queue(made)
         for name in ("one", "two"):
-            records.register(made, name, bundle, version=queue.VERSION, secrets=name, approved="")
+            records.register(made, name, bundle, version=queue.VERSION, secrets=name, approved="", settings="{}")
         yield made
         made.dispose()
 
@@ -88,7 +92,7 @@ def test_a_job_is_lost_once(engine: sa.Engine) -> None:
 
 
 def test_a_stop_holds_whatever_the_worker_does(engine: sa.Engine) -> None:
-    """A turn does not begin after a stop, its end is not followed by another, and its accounts are free where its worker is gone."""
+    """A turn does not begin after a stop, its end is not followed by another, and its accounts are free once its worker is gone."""
     of, turn = begin(engine, "one")
     records.occupy(engine, turn, "one", ["account"], time.time())
     with queue.opened(engine) as app, engine.begin() as connection:
@@ -98,7 +102,86 @@ def test_a_stop_holds_whatever_the_worker_does(engine: sa.Engine) -> None:
     assert records.is_going(engine, "one")
     assert rescued(engine, of) == 0
     assert not records.is_going(engine, "one")
-    assert asked(engine, "SELECT * FROM occupied") == [] and asked(engine, "SELECT * FROM procrastinate_jobs") == []
+    assert asked(engine, "SELECT * FROM procrastinate_jobs") == []
+    assert queue.swept(engine) == [] and asked(engine, "SELECT * FROM occupied") == []
+
+
+def test_accounts_stay_taken_while_the_store_is_held(engine: sa.Engine) -> None:
+    """A process that was taken for dead keeps others from its accounts for as long as it holds the store; then it cannot go on."""
+    of, turn = begin(engine, "one")
+    records.occupy(engine, turn, "one", ["account"], time.time())
+    with closing(open_store(records.store_of(engine, "one"))) as store:
+        with lease(store) as held:
+            assert rescued(engine, of)
+            queue.swept(engine)
+            assert asked(engine, "SELECT name FROM occupied") == [("one",)]
+            other, begun = begin(engine, "two")
+            assert records.occupy(engine, begun, other.name, ["account"], time.time()) == "one"
+        queue.swept(engine)
+        assert asked(engine, "SELECT name FROM occupied") == []
+        with pytest.raises(StoreError, match="taken over"), held.begin():
+            pass
+
+
+def test_a_turn_that_found_its_store_held_keeps_its_accounts(engine: sa.Engine) -> None:
+    """Whatever follows, a stop included: who holds the store may be at work on them."""
+    of, turn = begin(engine, "one")
+    records.occupy(engine, turn, "one", ["account"], time.time())
+    with engine.begin() as connection:
+        records.halt(connection, "one")
+    records.end_turn(engine, turn, of, Ended(5, "held"), Next("retrying", 5.0), time.time(), {})
+    assert asked(engine, "SELECT name FROM occupied") == [("one",)]
+    with pytest.raises(UsageError, match="just ending"):
+        records.remove(engine, "one")
+    asked(engine, "DELETE FROM procrastinate_jobs")
+    queue.swept(engine)
+    records.remove(engine, "one")
+    assert [of.name for of in records.members(engine)] == ["two"]
+
+
+def test_a_job_that_its_worker_has_forgotten_goes_on(engine: sa.Engine) -> None:
+    """A worker that lives and could not put a job back into the queue has it for ever: it gets another number."""
+    of, turn = begin(engine, "one")
+    asked(engine, "UPDATE procrastinate_workers SET last_heartbeat = now()")
+    assert queue.swept(engine, idle=0.0) == []
+    records.end_turn(engine, turn, of, Ended(75, held=True), Next("paused", 5.0), time.time(), {})
+    assert queue.swept(engine) == []
+    time.sleep(0.1)
+    assert queue.swept(engine, idle=0.05) == ["one"]
+    assert asked(engine, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
+    assert records.member(engine, "one").state == "paused"
+
+
+def test_a_turn_that_no_job_has_is_closed(engine: sa.Engine) -> None:
+    """Its worker was stopped just when it began: nothing stands in the way of a removal."""
+    _, turn = begin(engine, "one")
+    queue.swept(engine)
+    assert records.goes_on(engine, turn)
+    with engine.begin() as connection:
+        records.halt(connection, "one")
+    asked(engine, "DELETE FROM procrastinate_jobs")
+    queue.swept(engine)
+    assert not records.goes_on(engine, turn)
+
+
+def test_a_dead_turns_transaction_is_ended(engine: sa.Engine) -> None:
+    """Where a machine is gone in the middle of a booking, its session does not keep the store from the next turn."""
+    of, _ = begin(engine, "one")
+    with closing(open_store(records.store_of(engine, "one"))) as store:
+        with pytest.raises(StoreError, match="failed"), lease(store) as held, held.begin(durable=True) as booking:
+            assert rescued(engine, of)
+            booking.execute(sa.text("SELECT 1"))
+        with lease(store):
+            pass
+
+
+def test_files_that_nothing_uses_are_forgotten(engine: sa.Engine) -> None:
+    """An archive stays as long as a migration is made of it."""
+    bundle = records.Bundle("e" * 64, SPEC, b"")
+    for name, left in (("one", 2), ("two", 1)):
+        records.register(engine, name, bundle, version=queue.VERSION, secrets=name, approved="", settings="{}")
+        assert asked(engine, "SELECT count(*) FROM bundles") == [(left,)]
+    assert records.bundle_of(engine, "two").digest == bundle.digest
 
 
 def test_an_end_after_a_stop_is_entered_without_what_follows(engine: sa.Engine) -> None:
@@ -117,9 +200,9 @@ def test_a_migration_without_its_job_gets_another(engine: sa.Engine) -> None:
     begin(engine, "two")
     asked(engine, "UPDATE procrastinate_jobs SET status = 'failed' WHERE lock = 'two'")
     asked(engine, "UPDATE turns SET ended = 1")
-    assert queue._swept(engine) == ["two"]
+    assert queue.swept(engine) == ["two"]
     assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs") == [("two", "todo")]
-    assert queue._swept(engine) == []
+    assert queue.swept(engine) == []
 
 
 def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
@@ -127,6 +210,70 @@ def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
     begin(engine, "one")
     bundle = records.Bundle("d" * 64, SPEC, b"")
     with pytest.raises(UsageError, match="stop it before"):
-        records.register(engine, "one", bundle, version="9.9", secrets="one", approved="")
-    assert not records.register(engine, "two", bundle, version="9.9", secrets="two", approved="")
+        records.register(engine, "one", bundle, version="9.9", secrets="one", approved="", settings="{}")
+    assert records.register(engine, "two", bundle, version="9.9", secrets="two", approved="", settings="{}")
 
+
+
+def test_a_report_of_a_turn_that_was_taken_for_dead_is_not_kept(engine: sa.Engine) -> None:
+    """What comes late replaces no newer report."""
+    of, first = begin(engine, "one")
+    rescued(engine, of)
+    second = records.begin_turn(engine, records.member(engine, "one"), "run", "b:2", time.time())
+    records.keep_reports(engine, "one", second, {"report.html": b"new"})
+    records.keep_reports(engine, "one", first, {"report.html": b"old"})
+    assert records.reports_of(engine, "one") == {"report.html": b"new"}
+
+
+def test_an_account_stays_taken_after_an_end_that_never_had_the_store(engine: sa.Engine) -> None:
+    """Another process may have it: whatever code such a turn ends with."""
+    of, turn = begin(engine, "one")
+    records.occupy(engine, turn, "one", ["account"], time.time())
+    records.end_turn(engine, turn, of, Ended(70), Next("waiting"), time.time(), {})
+    assert asked(engine, "SELECT name FROM occupied") == [("one",)]
+    queue.swept(engine)
+    assert asked(engine, "SELECT name FROM occupied") == []
+
+
+def test_what_rests_is_not_stopped(engine: sa.Engine) -> None:
+    """A stop of what is done, or waits for a person, leaves it as it is, and its reason."""
+    of, turn = begin(engine, "one")
+    records.end_turn(engine, turn, of, Ended(4, "not approved"), Next("waiting", reason="not approved"), time.time(), {})
+    with engine.begin() as connection:
+        assert records.halt(connection, "one") == 0
+        assert records.halt(connection, "two") == 0
+    assert (records.member(engine, "one").state, records.member(engine, "one").reason) == ("waiting", "not approved")
+
+
+def test_who_waits_is_known(engine: sa.Engine) -> None:
+    """A job is due once its time has come in its own queue; a migration that another keeps from their account waits for that one."""
+    begin(engine, "one")
+    other, begun = begin(engine, "two")
+    assert not records.is_waited_for(engine, "one")
+    records.end_turn(engine, begun, other, Ended(76), Next("queued", time.time(), reason=records.busy("one")), time.time(), {})
+    assert records.is_waited_for(engine, "one") and not records.is_waited_for(engine, "two")
+    mine = queue.queue_of(queue.VERSION)
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = now() - interval '3 s' WHERE lock = 'two'")
+    assert records.due(engine, mine, 2.0) == 1 and records.due(engine, mine, 4.0) == 0 and records.due(engine, "other", 2.0) == 0
+
+
+def test_jobs_of_every_version_are_rescued(engine: sa.Engine) -> None:
+    """Where the last worker of a version is gone, its job does not keep the migration from the version that it was registered in anew."""
+    begin(engine, "one")
+    asked(engine, "UPDATE procrastinate_jobs SET queue_name = 'etl-0.0.1'")
+    with engine.begin() as connection:
+        records.halt(connection, "one")
+    with queue.opened(engine) as app, engine.begin() as connection:
+        job = queue.put(app, connection, "one", time.time(), queue.VERSION)
+        records.aim(connection, "one", Goal("run"), time.time(), job)
+
+    async def look() -> None:
+        async def nothing(name: str, job: int) -> None:
+            """No turn is taken."""
+
+        async with queue.app_for(engine, nothing).open_async() as app:
+            await queue.rescue(app, engine, lambda text: None)
+
+    asyncio.run(look())
+    assert asked(engine, "SELECT id, status::text FROM procrastinate_jobs") == [(job, "todo")]
+    assert not records.is_going(engine, "one")

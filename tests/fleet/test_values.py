@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,9 +19,20 @@ from hypothesis import strategies as st
 from engine.errors import UsageError
 from engine.language.compile import load_migration
 from fleet.accounts import occupied_by
-from fleet.bundle import packed, unpacked
-from fleet.ending import Ended, Goal, Next, after, closing, opening, span
+from fleet.bundle import MOST_BYTES, MOST_FILES, packed, unpacked
+from fleet.ending import (
+    Ended,
+    Goal,
+    Next,
+    after,
+    closing,
+    marked,
+    opening,
+    over,
+    span,
+)
 from fleet.forecast import added_up
+from fleet.places import own_place
 from fleet.process import plain
 from fleet.records import check_name, connect
 from fleet.secrets import Secrets, variables
@@ -40,6 +52,17 @@ def test_the_end_of_a_turn_says_what_comes_next(case: dict[str, Any]) -> None:
         wanted = replace(wanted, at=NOW + wanted.at)
     ended = Ended(**{**case["ended"], "reason": str(case["ended"].get("reason", ""))})
     assert after(Goal(**case["goal"]), ended, case.get("failures", 0), NOW) == wanted
+
+
+def test_a_goal_remembers_how_its_last_turn_ended() -> None:
+    """Only after a good turn may the time of a delta end without a person; a stop or a pause in between ends no count of failures but its own."""
+    goal = Goal("delta", every=60.0, until=NOW)
+    assert over(goal).state == "waiting" and over(marked(goal, Ended(1))).state == "idle"
+    cut = marked(marked(goal, Ended(0)), Ended(130))
+    assert over(cut).state == "waiting" and "is over" in over(cut, "502").reason
+    refused = marked(goal, Ended(3))
+    assert refused.failed == 3 and marked(refused, Ended(130)).failed == 3
+    assert marked(refused, Ended(75)).failed == marked(refused, Ended(0)).failed == 0
 
 
 HOURS = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
@@ -145,6 +168,46 @@ def test_a_changed_archive_is_refused(project: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bundle_has_a_limit(project: Path, tmp_path: Path) -> None:
+    """More bytes or files than a mapping has are refused, packed or unpacked, before they are all in memory."""
+    made = checkout(tmp_path / "large")
+    large = made / "templates" / "data.bin"
+    with large.open("wb") as file:
+        file.truncate(MOST_BYTES)
+    with pytest.raises(UsageError, match="more than"):
+        packed(made / SPEC)
+    large.unlink()
+    packed(made / SPEC)
+    for number in range(MOST_FILES):
+        (made / "templates" / f"{number}.txt").touch()
+    with pytest.raises(UsageError, match="more than"):
+        packed(made / SPEC)
+
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(SPEC, bytes(MOST_BYTES + 1))
+    assert len(out.getvalue()) < 100_000
+    with pytest.raises(UsageError, match="etl fleet add"):
+        unpacked(replace(packed(project / SPEC), archive=out.getvalue()), tmp_path / "bundles")
+
+
+def test_what_a_killed_worker_left_is_removed(tmp_path: Path) -> None:
+    """Workers share a folder: each has its own in it, which goes with it; one whose worker is gone goes a little later, that of one that lives stays."""
+    dead = tmp_path / "worker-dead"
+    dead.mkdir()
+    (dead / "alive").touch()
+    (dead / "acme-1").mkdir()
+    with own_place(tmp_path) as first:
+        (first / "acme-2").mkdir()
+        with own_place(tmp_path, parting=0.05) as second:
+            end = time.monotonic() + 20
+            while dead.exists():
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            assert first.exists() and second.exists() and first != second
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_settings_travel_changed(project: Path) -> None:
     """`--set` changes a setting in the archive's spec and nothing else; an unknown one is refused with advice."""
     text = settings_changed(project / SPEC, {"language": "es"})
@@ -178,15 +241,17 @@ def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
     for reference in ("../acme", "/etc/passwd", "-x", "nobody"):
         with pytest.raises(UsageError):
             asyncio.run(variables(Secrets(tmp_path), reference))
-    file.chmod(0o644)
-    with pytest.raises(UsageError, match="chmod 600"):
-        asyncio.run(variables(Secrets(tmp_path), "acme"))
+    for mode in (0o644, 0o640, 0o660, 0o620, 0o602, 0o604):
+        file.chmod(mode)
+        with pytest.raises(UsageError, match="chmod 600"):
+            asyncio.run(variables(Secrets(tmp_path), "acme"))
 
 
 def test_secrets_are_printed_by_a_command() -> None:
     """A command gets the reference as its last word; one that fails is refused."""
     assert asyncio.run(variables(Secrets(command="echo KEY_OF="), "acme"))["KEY_OF"] == "acme"
-    with pytest.raises(UsageError, match="cannot be started"):
+    assert asyncio.run(variables(Secrets(command="""sh -c 'printf "%s\\n" "A=$0 $1"' 'two words'"""), "acme"))["A"] == "two words acme"
+    with pytest.raises(UsageError, match="no-such-program, cannot be started"):
         asyncio.run(variables(Secrets(command="no-such-program"), "acme"))
     with pytest.raises(UsageError, match="ended with code 1"):
         asyncio.run(variables(Secrets(command="false"), "acme"))
@@ -200,23 +265,37 @@ def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypat
     assert "of-somebody-else" not in asyncio.run(variables(Secrets(tmp_path), "acme")).values()
 
 
+DAYS = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
+BURST = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
+
+
 def test_plans_are_added_up() -> None:
-    """Days come from the day's limits, calls are spread over each migration's days."""
-    day = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
-    burst = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
+    """Days come from the day's limits, calls are spread over each migration's time."""
     found = added_up({
-        "long": {"calls": 300, "seconds": 10.0, "limits": [day, burst]},
+        "long": {"calls": 300, "seconds": 10.0, "limits": [DAYS, BURST]},
         "short": {"calls": 10, "seconds": 10.0, "limits": []},
     })  # fmt: skip
-    assert found.calls == 310 and [use.days for use in found.uses] == [3, 0]
-    assert found.days == ((2, 110.0), (1, 100.0), (1, 100.0))
+    assert found.calls == 310 and [(use.names, use.days) for use in found.uses] == [(("long",), 3), (("long",), 0)]
+    assert found.days == ((2, 130.0), (1, 120.0), (1, 60.0))
+    assert added_up({}).days == ()
+
+
+def test_migrations_of_one_account_share_its_days() -> None:
+    """What two need of one account's day is one sum, and they come one after the other; one of another account goes on beside them."""
+    shared = {"calls": 250, "seconds": 10.0, "limits": [DAYS], "accounts": {"P": "a", "S": "b"}}
+    found = added_up({"one": shared, "two": shared, "other": shared | {"accounts": {"P": "c", "S": "d"}}})
+    assert [(use.names, use.needed, use.days) for use in found.uses] == [(("one", "two"), 500.0, 5), (("other",), 250.0, 3)]
+    assert [many for many, _ in found.days] == [2, 2, 3, 1, 1]
+    assert sum(calls for _, calls in found.days) == found.calls == 750
 
 
 def test_a_page_shows_text_only() -> None:
     """What a platform has said stands on the page as text."""
-    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "done", "total", "rate", "waits", "approved"))
-    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "at": 0.0}
-    made = page([row], NOW)
+    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "changed", "done", "total", "rate", "waits", "approved", "next"))
+    row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "every": 0.0, "until": 0.0, "window": "", "worker": "", "version": "1"}
+    row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "cost", "spent": 1234, "of": 210_000, "until": NOW}]
+    made = page({"migrations": [row], "workers": {}}, NOW)
+    assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
 
 
@@ -226,3 +305,6 @@ def test_nobody_is_needed_only_where_it_is_so() -> None:
     assert summary([good]).endswith("nobody is needed")
     assert summary([good | {"attention": 3}]).endswith("3 findings need attention")
     assert "needed for b" in summary([good, {"name": "b", "state": "waiting", "attention": None}])
+    queued = {"name": "c", "state": "queued", "attention": None, "version": "0.9", "workers": 1}
+    assert summary([good, queued]).endswith("nobody is needed")
+    assert summary([good, queued | {"workers": 0}]).endswith("no worker of etl 0.9 for c")

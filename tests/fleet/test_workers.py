@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from tests import postgres
 from tests.chaos.canonical import describe, difference, doubled
 from tests.chaos.harness import dump
 from tests.e2e.driving import SPEC, Pair, by_key, checkout, etl, pair
-from tests.fleet.driving import KEYS, RESTING, Fleet, fleet
+from tests.fleet.driving import KEYS, Fleet, fleet
 from tests.orchestrators.pages import Move
 
 pytestmark = pytest.mark.fleet
@@ -39,7 +38,7 @@ def approved(made: Fleet, **accounts: Pair) -> None:
     for name, there in accounts.items():
         made.add(name, there, SAMPLE)
     made.etl("start", *accounts, "sample")
-    made.wait(*accounts)
+    made.wait(*accounts, seconds=120 + 30 * len(accounts))
     assert {row["code"] for row in made.status().values()} <= {0, 1}, str(made.status())
     made.approve(*accounts)
 
@@ -53,9 +52,9 @@ def unknown(made: Fleet, accounts: Pair) -> list[str]:
     return [row for row in ours if row not in linked]
 
 
-def calm_dump(folder: Path) -> Counter[str]:
+def calm_dump(folder: Path, size: int = SIZE) -> Counter[str]:
     """What a destination holds after a run that nobody disturbed."""
-    with pair(source=KEYS, destination=KEYS, size=SIZE) as calm:
+    with pair(source=KEYS, destination=KEYS, size=size) as calm:
         project = checkout(folder, SAMPLE)
         etl("run", SPEC, "--sample", "--env", "live", at=project, env=calm.env)
         etl("approve", SPEC, "--env", "live", "--by", "Ana", "--despite", "a test", at=project, env=calm.env, code=0)
@@ -64,48 +63,52 @@ def calm_dump(folder: Path) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    ("many", "concurrency", "kills", "restarts"),
-    [(2, 2, 1, 1), pytest.param(20, 10, 10, 2, marks=pytest.mark.chaos)],
+    ("many", "kills", "restarts", "size", "latency"),
+    [(2, 1, 1, SIZE, "150"), pytest.param(20, 10, 2, 60, "400", marks=pytest.mark.chaos)],
     ids=["two", "twenty"],
 )
 def test_killed_workers_and_a_database_that_restarts_cost_nothing(
-    tmp_path: Path, many: int, concurrency: int, kills: int, restarts: int
+    tmp_path: Path, many: int, kills: int, restarts: int, size: int, latency: str
 ) -> None:
     """Each destination is as after a run that nobody disturbed; the killed worker's turns go on within a minute."""
-    wanted = calm_dump(tmp_path / "calm")
-    chance = random.Random(many)
+    wanted, concurrency = calm_dump(tmp_path / "calm", size), str(max(2, many // 2))
     with postgres.cluster() as server, ExitStack() as stack:
         made = stack.enter_context(fleet(tmp_path / "fleet", server.url))
-        slow = (*KEYS, *SLOW)
-        accounts = {f"m{number}": stack.enter_context(pair(source=KEYS, destination=slow, size=SIZE)) for number in range(many)}
-        crew = [made.worker("--concurrency", str(concurrency)) for _ in range(2)]
+        slow = (*KEYS, "--latency-ms", latency)
+        accounts = {f"m{number}": stack.enter_context(pair(source=KEYS, destination=slow, size=size)) for number in range(many)}
+        crew = [made.worker("--concurrency", concurrency) for _ in range(2)]
         approved(made, **accounts)
         made.etl("start", *accounts, "run")
-        restarted = 0
+        restarted, began, cut = 0, time.time(), list[tuple[str, float]]()
         for number in range(kills):
             made.wait_for_any_writes()
-            gone = crew.pop(chance.randrange(2))
-            held = made.at_work(gone.pid)
+            gone = made.busiest(crew, max(1, many // 4))
+            cut += [(name, time.time()) for name in made.at_work(gone.pid)]
             gone.kill()
-            killed = time.time()
-            crew.append(made.worker("--concurrency", str(concurrency)))
-            for name in held:
-                made.wait(name, until=lambda row, since=killed: row["state"] in RESTING or made.turns(str(row["name"]))[0][0] > since)
-                assert made.turns(name)[0][0] - killed < 60 or made.status()[name]["state"] in RESTING, name
+            crew.remove(gone)
+            crew.append(made.worker("--concurrency", concurrency))
             if restarted < restarts and number * restarts >= restarted * kills:
                 made.wait_for_any_writes()
                 server.stop("immediate")
                 server.start()
                 restarted += 1
-        made.wait(*accounts, seconds=600)
+        made.wait(*accounts, seconds=900)
+        turns = {name: sorted(made.turns(name)) for name in accounts}
+        went_on = [min((start - killed for start, _ in turns[name] if start > killed), default=0.0) for name, killed in cut]
+        print(f"\n{many} pairs, {kills} kills with {len(cut)} turns at work, {restarted} restarts, {sum(map(len, turns.values()))} turns, "
+              f"{time.time() - began:.0f} s; they went on after {min(filter(None, went_on)):.1f} to {max(went_on):.1f} s")  # fmt: skip
         for name, there in accounts.items():
             row = made.status()[name]
             assert row["state"] == "idle" and row["code"] in (0, 1), f"{row}\n{made.log()[-3000:]}"
             assert doubled(rows(there)) == []
             assert difference(describe(rows(there)), wanted) == ([], []), name
             assert made.store(name, "SELECT count(*) FROM STORE.journal WHERE state IN ('intent', 'doubt')") == [(0,)]
+            # one after the other: no run has booked a write after a later run had booked its first
+            order = "SELECT run, lag(run) OVER (ORDER BY id) AS before FROM STORE.journal"
+            assert made.store(name, f"SELECT count(*) FROM ({order}) AS booked WHERE run < before") == [(0,)]
             spans = sorted(made.turns(name))
             assert all(one[1] <= other[0] for one, other in pairwise(spans)), str(spans)
+        assert len(cut) >= kills and max(went_on) < 60, str(sorted(went_on))
 
 
 def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""What `etl fleet` refuses, keeps and brings up, with a database and without a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from procrastinate.schema import SchemaManager
+from psycopg.conninfo import conninfo_to_dict
+
+from engine.errors import StoreError, UsageError
+from fleet import queue, records
+from fleet.cli import fleet_group
+from fleet.status import collected, summary
+from tests import postgres
+from tests.e2e.driving import SPEC, checkout
+
+
+def typed(url: str, *words: str) -> None:
+    """A command, in this process; raises what it fails with."""
+    fleet_group.main([words[0], "--db", url, *words[1:]], standalone_mode=False)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A database with a fleet."""
+    with postgres.database() as made:
+        typed(made, "init")
+        yield made
+
+
+def registered(url: str) -> records.Member:
+    """The one migration."""
+    engine = records.connect(url)
+    try:
+        (of,) = records.members(engine)
+        return of
+    finally:
+        engine.dispose()
+
+
+def test_a_second_add_keeps_what_was_said(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings and secrets stay where a mapping is registered again, unless they are said anew, and the command says so."""
+    spec = str(checkout(tmp_path / "project") / SPEC)
+    typed(url, "add", "acme", spec, "--set", "language=es", "--secrets", "acme_2026")
+    first = registered(url)
+    capsys.readouterr()
+    typed(url, "add", "acme", spec)
+    again = registered(url)
+    assert (again.bundle, again.secrets, again.settings) == (first.bundle, "acme_2026", '{"language": "es"}')
+    assert "--set language=es" in capsys.readouterr().out
+    typed(url, "add", "acme", spec, "--set", "language=en", "--secrets", "acme_2027")
+    last = registered(url)
+    assert last.bundle != first.bundle and last.secrets == "acme_2027" and last.settings == '{"language": "en"}'
+
+
+def test_mistakes_are_told_by_the_name_of_their_option(url: str, tmp_path: Path) -> None:
+    """A wrong time is one of the option it was written for, and no turn follows another at once."""
+    typed(url, "add", "acme", str(checkout(tmp_path / "project") / SPEC))
+    for words, told in (
+        (("--at", "noon"), "--at 'noon'"), (("--until", "noon"), "--until 'noon'"), (("--every", "0s"), "--every"), (("--every", "0h"), "--every"),
+        (("--until", "2020-01-01T00:00"), "--until is over"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=told):
+            typed(url, "start", "acme", "run", *words)
+    assert registered(url).state == "idle"
+
+
+def test_a_migration_that_no_worker_takes_needs_somebody(url: str, tmp_path: Path) -> None:
+    """Where something is to be done, and no worker of its version was seen lately, the summary says so."""
+    typed(url, "add", "acme", str(checkout(tmp_path / "project") / SPEC))
+    engine = records.connect(url)
+    assert summary(collected(engine)).endswith("nobody is needed")
+    typed(url, "start", "acme", "sample")
+    assert summary(collected(engine)).endswith(f"no worker of etl {queue.VERSION} for acme")
+    records.seen(engine, "a:1", "0.0.1")
+    assert "no worker" in summary(collected(engine))
+    records.seen(engine, "b:1", queue.VERSION)
+    assert summary(collected(engine)).endswith("nobody is needed")
+    assert records.workers(engine, seconds=-1.0) == {}
+    records.gone(engine, "b:1")
+    assert "no worker" in summary(collected(engine))
+    engine.dispose()
+
+
+def shape(url: str) -> tuple[list[tuple[object, ...]], ...]:
+    """The queue's columns, functions and indexes."""
+    return tuple(
+        postgres.execute(url, statement)
+        for statement in (
+            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'fleet' AND table_name LIKE 'procra%' ORDER BY 1, 2",
+            "SELECT proname FROM pg_proc WHERE proname LIKE 'procrastinate%' ORDER BY 1",
+            "SELECT indexname FROM pg_indexes WHERE tablename LIKE 'procrastinate%' ORDER BY 1",
+        )
+    )
+
+
+def test_init_brings_up_an_older_queue(url: str) -> None:
+    """A queue of an earlier version of Procrastinate becomes the one that a new fleet has, with its jobs; a second `init` changes nothing."""
+    scripts = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    with postgres.database() as old, psycopg.connect(old, options="-csearch_path=fleet", autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA fleet")
+        for script in scripts:
+            if script.name < "03.01":
+                connection.execute(script.read_text(encoding="utf-8").encode())
+        connection.execute("COMMENT ON TABLE procrastinate_jobs IS '3.0.2'")
+        connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name, lock) VALUES ('q', 'turn', 'acme')")
+        assert shape(old) != shape(url)
+        typed(old, "init")
+        assert shape(old) == shape(url)
+        typed(old, "init")
+        assert postgres.execute(old, "SELECT lock, status::text FROM fleet.procrastinate_jobs") == [("acme", "todo")]
+
+
+def test_an_older_fleet_is_told_what_to_do(url: str) -> None:
+    """A database that lacks a table of this version is refused with the command that makes it."""
+    postgres.execute(url, "DROP TABLE fleet.crew")
+    with pytest.raises(StoreError, match="etl fleet init"):
+        typed(url, "status")
+    typed(url, "init")
+    typed(url, "status")
+
+
+@pytest.mark.parametrize("password", ["a@b", "p:w/d?x=1#&%41", "p w'\"\\"])
+def test_a_password_beside_the_address_may_be_any(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever PGPASSWORD holds reaches the queue's driver and the turns' stores as it is; an address's own comes first."""
+    engine = records.connect("postgresql://fleet@db/fleet", password)
+    assert conninfo_to_dict(queue.conninfo(engine))["password"] == password
+    assert sa.make_url(records.store_of(engine, "acme")).password == password
+    assert records.connect("postgresql://fleet:own@db/fleet", password).url.password == "own"
+
+
+def test_a_command_takes_the_password_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PGPASSWORD, which a turn does not have, stands in the address that it is given."""
+    monkeypatch.setenv("PGPASSWORD", "a@b")
+    seen = fleet_group.commands["status"].make_context("status", ["--db", url]).params["engine"]
+    assert seen.url.password == "a@b"

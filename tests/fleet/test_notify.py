@@ -1,0 +1,128 @@
+"""People hear what a fleet does, over an address or a command, and nothing waits for that or fails of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from engine.connector.auth import redactor
+from engine.errors import UsageError
+from fleet.notify import News, check_target, tell_of
+from fleet.secrets import hidden
+
+NEWS = News("acme", "run", "attention", 1, "“ñ” is not there", 5.0)
+
+
+class Hook(HTTPServer):
+    """An address that people look at; it answers with a code, or never."""
+
+    code = 200
+    heard: list[tuple[str, str, bytes]]
+
+
+class Hear(BaseHTTPRequestHandler):
+    """Keeps what is sent."""
+
+    server: Hook
+
+    def do_POST(self) -> None:
+        """One message."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard.append((self.path, self.headers["Content-Type"], body))
+        if not self.server.code:
+            time.sleep(1.5)
+            return
+        self.send_response(self.server.code)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def hook(code: int = 200) -> Iterator[Hook]:
+    """An address while the block runs."""
+    server = Hook(("127.0.0.1", 0), Hear)
+    server.code, server.heard = code, []
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def told(target: str, answered: float = 10.0) -> list[str]:
+    """What a worker says while it tells of news."""
+    said: list[str] = []
+    asyncio.run(tell_of(target, NEWS, said.append, answered))
+    return said
+
+
+def test_an_address_is_sent_json() -> None:
+    """All that the news are, as one POST; the query of the address goes along."""
+    with hook() as there:
+        assert told(f"http://127.0.0.1:{there.server_port}/hook?key=k3y") == []
+        ((path, kind, body),) = there.heard
+    assert path == "/hook?key=k3y" and kind == "application/json"
+    assert json.loads(body) == {
+        "name": "acme", "stage": "run", "what": "attention", "code": 1, "reason": "“ñ” is not there", "next": 5.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "why"), [(500, "the answer was 500"), (302, "the answer was 302"), (0, "TimeoutError")])
+def test_an_address_that_fails_is_told_once(code: int, why: str) -> None:
+    """An answer that is none, one that leads elsewhere and one that never comes cost a line without the address, in which a key may stand."""
+    with hook(code) as there:
+        (line,) = told(f"http://127.0.0.1:{there.server_port}/hook?key=k3y", 0.3)
+        assert len(there.heard) == 1
+    assert why in line and "k3y" not in line and "acme" in line
+
+
+def test_an_address_where_nobody_is_stops_nothing() -> None:
+    """A refused connection is a line."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (line,) = told(f"http://localhost:{port}/k3y")
+    assert "refused" in line and "k3y" not in line
+
+
+def test_a_command_that_fails_stops_nothing(tmp_path: Path) -> None:
+    """A command gets the news on its stdin; one that is not there, or ends badly, is a line."""
+    assert told(f"cp /dev/stdin '{tmp_path}/a b.json'") == []
+    assert json.loads((tmp_path / "a b.json").read_text(encoding="utf-8"))["what"] == "attention"
+    assert "code 3" in told("sh -c 'exit 3'")[0]
+    assert "No such file" in told("/nowhere/notify")[0]
+
+
+@pytest.mark.parametrize("target", ["http://chat.example.com/hook", "https://ana:pw@chat.example.com/", "ftp://chat.example.com/", "https:///hook",
+                                    "sh -c 'exit"])  # fmt: skip
+def test_a_target_that_would_say_it_in_the_open_is_refused(target: str) -> None:
+    """Only https leaves this machine, and no password stands in an address."""
+    with pytest.raises(UsageError, match="--notify"):
+        check_target(target)
+
+
+def test_other_targets_are_taken() -> None:
+    """https anywhere, http on this machine, commands whatever their words."""
+    for target in ("https://chat.example.com/hook", "http://[::1]:9/x", "http://localhost/x", "", "curl -d @- http://chat.example.com"):
+        check_target(target)
+
+
+def test_what_is_said_holds_no_key() -> None:
+    """All values of a migration's variables are taken out of a reason, but for addresses and people."""
+    found = {"A_KEY": "k3y-0f-nobody", "A_URL": "https://acme.example.com/app", "OWNER": "ana@example.com", "P": "p@ss w0rd"}
+    said = redactor(hidden(found))("k3y-0f-nobody at https://acme.example.com/app by ana@example.com: p@ss w0rd")
+    assert said == "*** at https://acme.example.com/app by ana@example.com: ***"

@@ -1,0 +1,277 @@
+"""What an operator is told, and what a command keeps: approvals, next steps, what is at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from engine.cli.environment import named
+from engine.errors import UnsafePlan, UsageError
+from engine.language.compile import load_migration
+from fleet import queue, records, registering, worker
+from fleet.cli import fleet_group
+from fleet.secrets import Secrets
+from fleet.wording import STEPS, Told, worded
+from tests import postgres
+from tests.e2e.driving import SPEC, checkout, edit, pair
+from tests.fleet.driving import KEYS, turn
+from workbench import approval
+from workbench.meaning import digest_of, parts
+from workbench.staged import staged
+from workbench.writing import write
+
+ROOT = Path(__file__).resolve().parents[2]
+ACME = Told("acme", "acme_2026", "delta")
+
+
+def typed(url: str, *words: str) -> None:
+    """A command, in this process; raises what it fails with."""
+    fleet_group.main([words[0], "--db", url, *words[1:]], standalone_mode=False)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A database with a fleet."""
+    with postgres.database() as made:
+        typed(made, "init")
+        yield made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project's spec."""
+    return checkout(tmp_path / "project") / SPEC
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    """The database's connections."""
+    made = records.connect(url)
+    yield made
+    made.dispose()
+
+
+def approve(spec: Path, by: str) -> Path:
+    """An approval of a spec as it is, as `etl approve` writes it."""
+    migration = load_migration(spec)
+    made = approval.Approval(migration.spec.name, digest_of(parts(migration)), by, "2026-11-30T10:00:00Z", "live", 1, {"arrived": 5}, {})
+    path = approval.approval_path(spec)
+    write(path, approval._as_data(made), "")
+    return path
+
+
+# -- approvals
+
+
+def test_an_approval_stays_while_it_holds(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`add` again keeps the approval that nobody has as a file, also beside an older one of the project's; a changed mapping loses it and is told so."""
+    path = approve(project, "Ana")
+    old = path.read_bytes()
+    typed(url, "add", "acme", str(project))
+    assert records.member(engine, "acme").approved == "Ana"
+    path.unlink()
+    typed(url, "add", "acme", str(project))
+    assert records.member(engine, "acme").approved == "Ana"
+
+    edit(project, ("records: 200", "records: 100"), ("language: en", "language: es"))
+    capsys.readouterr()
+    typed(url, "add", "acme", str(project))
+    assert records.member(engine, "acme").approved == "" and "it takes a new sample" in capsys.readouterr().out
+    approve(project, "Bo")
+    typed(url, "add", "acme", str(project))
+    assert records.member(engine, "acme").approved == "Bo"
+    path.write_bytes(old)
+    typed(url, "add", "acme", str(project))
+    assert records.member(engine, "acme").approved == "Bo"
+
+
+def test_files_are_replaced_only_where_they_are_those_that_were_read(url: str, engine: sa.Engine, project: Path) -> None:
+    """What somebody else has registered meanwhile is not replaced by what was approved before."""
+    typed(url, "add", "acme", str(project))
+    first = records.bundle_of(engine, "acme")
+    typed(url, "add", "acme", str(project), "--set", "language=es")
+    said = {"version": queue.VERSION, "secrets": "acme", "approved": "Ana", "settings": "{}"}
+    with pytest.raises(UsageError, match="registered anew meanwhile"):
+        records.register(engine, "acme", first, first.digest, **said)
+    assert records.member(engine, "acme").approved == ""
+
+
+def test_another_version_is_named(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An approval moves no migration to another version; `add` does, and says so; `start` says for whom it queues."""
+    typed(url, "add", "acme", str(project))
+    postgres.execute(url, "UPDATE fleet.migrations SET version = '0.0.1'")
+    with pytest.raises(UsageError, match=r"of etl 0\.0\.1"):
+        typed(url, "approve", "acme", "--by", "Ana")
+    typed(url, "start", "acme", "plan")
+    said = capsys.readouterr().out
+    assert "for workers of etl 0.0.1" in said and "no worker of etl 0.0.1 lives – start one" in said
+    typed(url, "stop", "acme")
+    typed(url, "add", "acme", str(project))
+    assert records.member(engine, "acme").version == queue.VERSION and "those of 0.0.1 no more" in capsys.readouterr().out
+
+
+def test_an_old_store_is_named(url: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that was removed is no clean slate."""
+    postgres.execute(url, "CREATE SCHEMA etl_acme")
+    typed(url, "add", "acme", str(project))
+    assert "its store etl_acme is there already" in capsys.readouterr().out
+
+
+# -- next steps
+
+
+def test_the_messages_that_are_reworded_are_the_engines() -> None:
+    """Each text of the table is still what the engine or the workbench says; otherwise its next step would be a wrong one."""
+    files = [path for folder in ("engine", "workbench") for path in (ROOT / folder).rglob("*.py")]
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    own = "give it a store of its own with --store, such as another file, or ?schema=NAME behind the address of a database"
+    text = re.sub(r'"\s+f?"', "", sources).replace('{"it" if', "")
+    text = text.replace("{spec}", "SPEC").replace("{environment}", "live").replace("{sample}", "etl run SPEC --sample --env live")
+    text = text.replace("{'it' if len(missing) == 1 else 'them'}", "it").replace("{first}", "etl run SPEC --sample --env live")
+    for said, _ in STEPS:
+        looked = said.replace("set them in", "set it in").removesuffix(" SPEC --env live") if "doing:" in said else said.replace("set them in", "set it in")
+        assert looked in text or looked == own and own in re.sub(r'"\s+"', "", sources), said
+
+
+def test_the_next_step_is_one_of_the_fleets(project: Path) -> None:
+    """What is missing is told with commands that an operator has, and without the folder that a spec was unpacked in."""
+    migration = load_migration(project)
+    with pytest.raises(UnsafePlan) as refused:
+        approval.demand(migration, project, None)
+    text = worded(str(refused.value), project, ACME)
+    assert "etl fleet approve acme --by WHO" in text and "specs/stel_order_to_pipedrive.approval.yaml does not exist" in text
+    with pytest.raises(UsageError) as missing:
+        named({}, migration.source)
+    assert "to acme_2026.env of the workers' secrets" in worded(str(missing.value), project, ACME)
+    with pytest.raises(UsageError) as wrong:
+        load_migration(Path(os.path.relpath(edit_back(project))))
+    assert str(project.parent.parent) not in worded(str(wrong.value), project, ACME) and "specs/stel" in worded(str(wrong.value), project, ACME)
+    surprising = "x – see why in `etl status` or with `etl plan SPEC --records`; correct the spec, or add --yes to go on all the same"
+    assert worded(surprising, project, ACME).endswith("etl fleet start acme delta --yes")
+
+
+def edit_back(spec: Path) -> Path:
+    """The spec with a mistake in it."""
+    edit(spec, ("language: en", "langage: en"))
+    return spec
+
+
+# -- what commands refuse and leave
+
+
+def test_stages_that_need_a_word(url: str, engine: sa.Engine, project: Path) -> None:
+    """What deletes, gives a store to other accounts or carries out a surprising plan is said with --yes, once, and of one turn."""
+    typed(url, "add", "acme", str(project))
+    for words, told in (
+        (("rollback",), "deletes"), (("rebind",), "the same ones"), (("verify", "--yes"), "--yes is for"), (("delta", "--every", "30m", "--yes"), "--yes is for"),
+        (("run", "--every", "30m"), "--every is for"), (("run", "--at", "2020-01-01T00:00"), "is over"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=told):
+            typed(url, "start", "acme", *words)
+    typed(url, "start", "acme", "run", "--yes")
+    goal = records.member(engine, "acme").goal
+    assert goal is not None and goal.yes and goal.stage == "run"
+
+
+def test_a_stop_leaves_what_rests(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What waits for a person says so after a `stop`, too; what is at work ends after its calls in flight, and is told so."""
+    for name in ("acme", "bolt"):
+        typed(url, "add", name, str(project))
+    postgres.execute(url, "UPDATE fleet.migrations SET state = 'waiting', reason = 'look' WHERE name = 'acme'")
+    typed(url, "start", "bolt", "run")
+    of = records.member(engine, "bolt")
+    records.begin_turn(engine, of, "run", "a:1", time.time())
+    capsys.readouterr()
+    typed(url, "stop", "acme", "bolt")
+    assert capsys.readouterr().out.splitlines() == ["acme is waiting already", "bolt is stopped; it ends after its calls in flight"]
+    assert (records.member(engine, "acme").reason, records.member(engine, "bolt").state) == ("look", "stopped")
+
+
+@pytest.mark.parametrize("words", [(), ("--secrets", "nowhere"), ("--secrets", "file"), ("--secrets", ".", "--secrets-command", "true"),
+                                   ("--secrets-command", "no-such-program")])  # fmt: skip
+def test_a_worker_without_secrets_does_not_start(words: tuple[str, ...], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take turns that others could take, and let a person wait for each."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="--secrets") as refused:
+        typed(url, "worker", *words)
+    assert refused.value.exit_code == 2
+
+
+# -- another address
+
+
+@pytest.mark.fleet
+def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
+    """A store that was begun with other accounts is refused with the step that a fleet has; after `rebind` a turn goes on."""
+    spec = checkout(tmp_path / "project", ("records: 200", "records: 3")) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as one:
+        assert asyncio.run(turn("sample", spec, one.env))["code"] in (0, 1)
+    with pair(source=(*KEYS[:1], KEYS[1] + "x"), destination=(*KEYS[:1], KEYS[1] + "x"), size=8) as other:
+        refused = asyncio.run(turn("sample", spec, other.env))
+        assert refused["code"] == 4 and "etl fleet start acme rebind --yes" in worded(refused["reason"], spec, ACME), refused
+        bound = asyncio.run(turn("rebind", spec, other.env))
+        assert bound["code"] == 0, bound
+        again = asyncio.run(turn("sample", spec, other.env))
+        assert "was begun with" not in str(again), again
+
+
+@pytest.mark.fleet
+@pytest.mark.long
+def test_a_surprising_plan_is_carried_out_once_somebody_says_yes(tmp_path: Path) -> None:
+    """A turn that stops where a person has to say yes names the command that says it, and that one goes on; a sample that was taken back is none to approve."""
+    spec = checkout(tmp_path / "project", ("records: 200", "records: 3")) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        migration = load_migration(spec)
+        with staged(migration, str(spec.parent / "store.sqlite")) as store:
+            assert store is not None
+            made = approval.approve(migration, spec, store, environment="live", by="Ana", now=time.time(), despite="a test")
+            registering.check_still_there(store, made.run, "acme")
+        assert asyncio.run(turn("rollback", spec, accounts.env))["code"] == 0
+        with staged(migration, str(spec.parent / "store.sqlite")) as store, pytest.raises(UnsafePlan, match="etl fleet start acme sample"):
+            assert store is not None
+            registering.check_still_there(store, made.run, "acme")
+        refused = asyncio.run(turn("delta", spec, accounts.env))
+        assert refused["code"] == 4 and "etl fleet start acme delta --yes" in worded(refused["reason"], spec, ACME), refused
+        done = asyncio.run(turn("delta", spec, accounts.env, yes=True))
+        assert done["code"] in (0, 1) and done["verdict"]["created"] > 0, done
+
+
+# -- news
+
+
+def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """Who is told of what happens hears of a turn that somebody has stopped, and that is told before the worker ends."""
+    typed(url, "add", "acme", str(project))
+    typed(url, "start", "acme", "run")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    begun = records.begin_turn(engine, of, "run", "a:1", time.time())
+    said: list[str] = []
+    secrets = Secrets(command="sh -c 'touch began; sleep 60'")
+    news = tmp_path / "news.json"
+    made = worker.Worker(engine, tmp_path / "work", secrets, 1, said.append, f"cp /dev/stdin '{news}'")
+
+    async def stopped() -> None:
+        taken = asyncio.create_task(worker._taken(made, of, of.goal, begun))
+        while not Path("began").exists():
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(typed, url, "stop", "acme")
+        taken.cancel()
+        await taken
+        await asyncio.wait(made.telling, timeout=30)
+
+    with contextlib.chdir(tmp_path):
+        asyncio.run(stopped())
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["name"], told["what"], told["next"]) == ("acme", "stopped", 0.0), (told, said)

@@ -1,0 +1,132 @@
+"""What `etl fleet status` says of migrations, of workers and of a database that is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, generate_latest
+from rich.console import Console
+
+from fleet import queue, records, status
+from fleet.ending import Ended, Goal, Next
+from fleet.metrics import Migrations
+from tests import postgres
+from tests.e2e.driving import SPEC
+
+RUN = {"run": 1, "arrived": 324, "created": 324, "updated": 0, "deleted": 0, "attention": 54}
+DELTA = {"run": 2, "arrived": 0, "created": 1, "updated": 2, "deleted": 0, "attention": 7}
+
+
+@pytest.fixture
+def engine() -> Iterator[sa.Engine]:
+    """A fleet's database with one migration."""
+    with postgres.database() as url:
+        made = records.connect(url.replace("postgresql://", "postgres://"))
+        records.make_tables(made)
+        queue.make_queue(made)
+        records.register(made, "one", records.Bundle("d" * 64, SPEC, b""), version="0.9", secrets="one", approved="Ana", settings="{}")
+        yield made
+        made.dispose()
+
+
+def begun(engine: sa.Engine, goal: Goal) -> tuple[records.Member, int]:
+    """A turn that has begun."""
+    app = queue.app_for(engine)
+    with engine.begin() as connection:
+        records.aim(connection, "one", goal, time.time(), queue.put(app, connection, "one", time.time(), "0.9"))
+    of = records.member(engine, "one")
+    return of, records.begin_turn(engine, of, goal.stage, "host:7", time.time())
+
+
+def ended(engine: sa.Engine, stage: str, verdict: dict[str, Any]) -> None:
+    """A turn that ended well."""
+    of, turn = begun(engine, Goal(stage))
+    records.end_turn(engine, turn, of, Ended(0), Next("idle"), time.time(), verdict)
+
+
+def counted(engine: sa.Engine) -> tuple[Any, ...]:
+    """What was counted last of the one migration."""
+    (row,) = status.collected(engine)
+    return tuple(row[key] for key in ("arrived", "attention", "changed", "changed_attention"))
+
+
+def test_figures_stay_until_there_are_others(engine: sa.Engine) -> None:
+    """While a turn works, after a plan and after a delta the counts of the last run stay; a delta's own stand beside them, a rollback ends both."""
+    ended(engine, "run", RUN)
+    assert counted(engine) == (324, 54, None, None)
+    ended(engine, "plan", {"calls": 3, "seconds": 1.0, "limits": []})
+    assert counted(engine) == (324, 54, None, None)
+    ended(engine, "delta", DELTA)
+    assert counted(engine) == (324, 54, 3, 7)
+    assert "54 findings need attention; 7 more of the last deltas" in status.summary(status.collected(engine))
+    of, turn = begun(engine, Goal("verify"))
+    assert counted(engine) == (324, 54, 3, 7)
+    records.end_turn(engine, turn, of, Ended(0), Next("idle"), time.time(), RUN | {"arrived": 325})
+    assert counted(engine) == (325, 54, None, None)
+    ended(engine, "rollback", {"run": 1, "undone": 325, "kept": 0})
+    assert counted(engine) == (None, None, None, None)
+
+
+def test_a_goal_is_said_with_its_times(engine: sa.Engine) -> None:
+    """How often, until when and in which hours stand in the table, and where a turn runs."""
+    begun(engine, Goal("delta", every=1800.0, until=1_796_083_200.0, window="22:00-06:00"))
+    (row,) = status.collected(engine)
+    text = status.shown(row)
+    assert text["goal"] == "delta every 30m until 2026-12-01 00:00 in 22:00-06:00"
+    assert text["state"] == "running on host:7" and text["next"] == ""
+    assert status.shown(row | {"every": 90.0})["goal"].startswith("delta every 90s") and "every 2h" in status.shown(row | {"every": 7200.0})["goal"]
+
+
+def test_a_wait_is_said_as_a_time(engine: sa.Engine) -> None:
+    """Until when a turn waits stands there, without a rate; what is over is said no more."""
+    _, turn = begun(engine, Goal("run"))
+    now = {"stage": "read", "done": 37, "total": 39, "rate": 62.3}
+    records.progress(engine, turn, now)
+    assert status.shown(status.collected(engine)[0])["far"] == "read 37 of 39, 62.3 a second"
+    until = time.time() + 60
+    records.progress(engine, turn, now | {"until": until})
+    assert status.shown(status.collected(engine)[0])["far"] == f"read 37 of 39, waits until {status.moment(until)}"
+    records.progress(engine, turn, now | {"until": time.time() - 1})
+    assert status.shown(status.collected(engine)[0])["far"] == "read 37 of 39"
+
+
+def printed(engine: sa.Engine) -> str:
+    """What the command prints."""
+    out = StringIO()
+    status.show(status.looked(engine), Console(file=out, width=300))
+    return out.getvalue()
+
+
+def test_workers_and_versions_are_shown(engine: sa.Engine) -> None:
+    """How many workers of each version live, that none does, and which migration is of another version; columns without a word are left out."""
+    assert "no worker lives – start one: etl fleet worker --secrets DIR" in printed(engine)
+    assert "of etl" not in printed(engine) and "spent of the day" not in printed(engine) and "approved by" in printed(engine)
+    records.seen(engine, "a:1", "0.9")
+    records.seen(engine, "b:1", "0.9")
+    assert "workers: 2 of etl 0.9" in printed(engine) and "workers: 2 of etl 0.9" in status.page(status.looked(engine), 1.0)
+    records.register(engine, "two", records.Bundle("e" * 64, SPEC, b""), version="1.0", secrets="two", approved="", settings="{}")
+    assert "of etl 0.9: one\nof etl 1.0: two\n" in printed(engine).replace(" \n", "\n")
+
+
+def scraped(engine: sa.Engine) -> str:
+    """What Prometheus hears."""
+    registry = CollectorRegistry()
+    registry.register(Migrations(engine))
+    return generate_latest(registry).decode()
+
+
+def test_prometheus_hears_of_a_database_that_is_away(engine: sa.Engine) -> None:
+    """A scrape says whether the database answers, and is answered either way."""
+    ended(engine, "run", RUN)
+    records.seen(engine, "a:1", "0.9")
+    found = scraped(engine)
+    assert "etl_fleet_up 1.0" in found and 'etl_migration_arrived{name="one"} 324.0' in found
+    assert 'etl_fleet_workers{version="0.9"} 1.0' in found and 'etl_migration_state{name="one",state="idle"} 1.0' in found
+    assert 'etl_migration_next{name="one"}' not in found
+    away = records.connect("postgresql://nobody@127.0.0.1:1/none")
+    assert "etl_fleet_up 0.0" in scraped(away) and "etl_migration" not in scraped(away)
