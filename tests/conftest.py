@@ -62,11 +62,12 @@ sys.addaudithook(watch)
 '''
 
 
-LONG = "not chaos and not scale and not strangers and not clients and not fleet"
+LONG = "not chaos and not scale and not strangers and not clients and not fleet and not pages"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """A bare `pytest` leaves the long tests out; `-m`, a folder or a file asks for them."""
+    gc.disable()  # collecting the tests makes a million objects, and all of them stay
     if not config.option.markexpr and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         config.option.markexpr = LONG
     if not hasattr(config, "workerinput"):
@@ -143,6 +144,16 @@ def keep_bytecode() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests begin first, so that no worker is left alone with one in the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+COLLECT_AFTER = 20_000  # objects, as engine/cli/main.py says to Python
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """From here on there is garbage, but not among what collecting has made."""
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

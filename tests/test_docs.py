@@ -32,6 +32,7 @@ from transforms import STEPS
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 SIZE = "60"  # records of the sandbox's source
+SAMPLE = ("records: 200", "records: 20")  # so that a full run has something left to do
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
@@ -83,7 +84,7 @@ def shown() -> list[Shown]:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a migration needs of the checkout, on plans that do not keep the test waiting."""
     folder = tmp_path_factory.mktemp("docs") / "checkout"
-    checkout(folder)
+    checkout(folder, SAMPLE)
     for name in ("schemas", "docs"):
         shutil.copytree(ROOT / name, folder / name)
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "begin"]):

@@ -7,13 +7,12 @@ stay as they were, so that older approvals hold.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 
 At = tuple[str, str]  # a module and a name in it
-Pieces = Mapping[At, list[ast.stmt]]
-Imported = Mapping[str, Mapping[str, At]]
+Told = tuple[list[str], list[At]]  # what stands under a name, and what it uses
 
 
 def texts_of(folder: Path) -> dict[str, str]:
@@ -42,8 +41,19 @@ def _code_of(
             for name in _names_of(node):
                 pieces.setdefault((module, name), []).append(node)
     imported = {module: dict(_imports(tree)) for module, tree in trees.items()}
+
+    @cache
+    def told(at: At) -> Told:
+        # once, however many steps reach it
+        code: list[str] = []
+        used: list[At] = []
+        for piece in pieces.get(at, ()):
+            code.append(f"{at[0]}.{at[1]} {_dumped(piece)}")
+            used += _used(piece, at[0], imported[at[0]])
+        return code, used
+
     return {
-        f"{module}.{name}": sorted(_reach((module, name), pieces, imported))
+        f"{module}.{name}": sorted(_reach((module, name), told))
         for (module, name), nodes in pieces.items()
         if not name.startswith("_") and isinstance(nodes[-1], ast.FunctionDef)
     }
@@ -83,18 +93,18 @@ def _beside(node: ast.ImportFrom) -> bool:
     return bool(node.level) or (node.module or "").startswith("transforms")
 
 
-def _reach(start: At, pieces: Pieces, imported: Imported) -> Iterator[str]:
+def _reach(start: At, told: Callable[[At], Told]) -> Iterator[str]:
     """The code that a function is made of, every piece once."""
     seen: set[At] = set()
     waiting = [start]
     while waiting:
         at = waiting.pop()
-        if at in seen or at not in pieces:
+        if at in seen:
             continue
         seen.add(at)
-        for piece in pieces[at]:
-            yield f"{at[0]}.{at[1]} {_dumped(piece)}"
-            waiting += _used(piece, at[0], imported[at[0]])
+        code, used = told(at)
+        yield from code
+        waiting += used
 
 
 def _used(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -18,8 +19,26 @@ GROUP = "declared_etl.transforms"
 
 def of_packages() -> Iterator[tuple[str, Found]]:
     """The group and the steps of each entry point."""
-    for point in entry_points(group=GROUP):
+    for point in _points(tuple((path, _changed(path)) for path in sys.path)):
         yield point.name, of_package(point)
+
+
+@lru_cache(maxsize=8)
+def _points(along: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of what is installed along these folders.
+
+    To look for them takes a file of every distribution that there is: it is done once as long as
+    no folder has changed.
+    """
+    return tuple(entry_points(group=GROUP)) if along else ()
+
+
+def _changed(path: str) -> int:
+    """When something was last put into a folder, or taken out of it."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=64)

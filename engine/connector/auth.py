@@ -214,6 +214,7 @@ def _without_pieces(text: str, form: str) -> str:
     spans = [
         span
         for at in range(0, len(form) - ANCHOR + 1, PIECE - ANCHOR + 1)
+        if form[at : at + ANCHOR] in low
         for found in re.finditer(re.escape(form[at : at + ANCHOR]), low)
         if (span := _grown(low, found.start(), form, at))
     ]

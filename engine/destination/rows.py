@@ -20,7 +20,7 @@ from engine.connector.typed import says_nothing
 from engine.destination.definitions import DELETED
 from engine.destination.equality import alike, are_same, equivalent, is_same
 from engine.session import Run
-from engine.store.links import links_of
+from engine.store.links import all_links
 from engine.values import digest, is_empty
 
 # links of this object say which custom field of the account a name stands for
@@ -55,14 +55,18 @@ def load_definitions(
     connection: sa.Connection, connector: Connector
 ) -> dict[tuple[str, str], Definition]:
     """The account's field codes and option ids that the store knows and people have not deleted."""
-    found = {}
-    for resource in connector.resources:
-        for prefix in (FIELDS, OPTIONS):
-            for key, link in links_of(connection, prefix + resource).items():
-                if not link.extra.get(DELETED):
-                    options = link.extra.get("options", {})
-                    found[resource, key] = Definition(link.dest_id, options)
-    return found
+    names = [
+        prefix + resource
+        for prefix in (FIELDS, OPTIONS)
+        for resource in connector.resources
+    ]
+    return {
+        (link.object.partition(".")[2], link.key): Definition(
+            link.dest_id, link.extra.get("options", {})
+        )
+        for link in all_links(connection, *names)
+        if not link.extra.get(DELETED)
+    }
 
 
 def is_definition(name: str) -> bool:

@@ -12,10 +12,8 @@ from msgspec import structs
 
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
-    Definitions,
     RowCodec,
-    codec_of,
-    load_definitions,
+    codec_now,
 )
 from engine.errors import UnsafePlan
 from engine.language.model import ObjectMapping
@@ -89,7 +87,6 @@ class _Work(msgspec.Struct):
     run: Run
     mapping: ObjectMapping
     codec: RowCodec
-    known: Definitions
     planned_at: float
     yes: bool
     result: Loaded
@@ -139,13 +136,10 @@ def _object(
     yes: bool,
 ) -> Loaded:
     before = run.destination.limiter.cost
-    connector = run.migration.destination
     result = Loaded(mapping.name, mapping.label, mapping.resource)
-    with run.store.begin() as connection:
-        known = load_definitions(connection, connector)
-    codec = codec_of(connector, mapping.resource, known)
+    codec = codec_now(run, mapping.resource)
     going_on = yes or not whole
-    work = _Work(run, mapping, codec, known, planned_at, going_on, result)
+    work = _Work(run, mapping, codec, planned_at, going_on, result)
 
     if not whole:
         _keep_search_open(work)
@@ -351,7 +345,7 @@ def _planned_anew(work: _Work, keys: Sequence[str]) -> Iterator[Write]:
 def _replanned(work: _Work, keys: Sequence[str]) -> list[Change]:
     with work.run.store.begin() as connection:
         drafts = drafts_of(connection, work.mapping.name, keys)
-    planning = planning_of(work.run, work.mapping, work.known)
+    planning = planning_of(work.run, work.mapping, work.codec)
     return plan_drafts(planning, list(drafts.values()))
 
 

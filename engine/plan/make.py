@@ -20,10 +20,8 @@ from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
     FIELDS,
     Definition,
-    Definitions,
     Row,
     RowCodec,
-    codec_of,
     load_definitions,
 )
 from engine.destination.written import linked_ids
@@ -456,12 +454,9 @@ def _adopt_by_key(planning: Planning) -> None:
             report_rows(connection, mapping, found)
 
 
-def planning_of(
-    run: Run, mapping: ObjectMapping, known: Definitions
-) -> Planning:
+def planning_of(run: Run, mapping: ObjectMapping, codec: RowCodec) -> Planning:
     """What a record is planned with once more while the plan is carried out."""
-    codec = codec_of(run.migration.destination, mapping.resource, known)
-    return Planning(Search(run, known), mapping, codec)
+    return Planning(Search(run, codec.definitions), mapping, codec)
 
 
 def _begin(

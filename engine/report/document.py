@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from engine.connector.client import Client
@@ -285,12 +287,14 @@ def _sample(result: Result) -> dict[str, Any] | None:
 
 
 def write_json(report: Mapping[str, Any], path: Path) -> None:
-    """The whole report as JSON."""
-    private(path).write_text(
-        json.dumps(report, ensure_ascii=False, indent=1),
-        encoding="utf-8",
-        errors="replace",
-    )
+    """The whole report as JSON.
+
+    It is indented by msgspec, for Python's own encoder is ten times slower where it indents.
+    """
+    text = json.dumps(report, ensure_ascii=False).encode(errors="replace")
+    with suppress(msgspec.DecodeError):  # a sum beyond all numbers is no JSON
+        text = msgspec.json.format(text, indent=1)
+    private(path).write_bytes(text)
 
 
 def write_csv(report: Mapping[str, Any], path: Path) -> None:

@@ -268,10 +268,17 @@ def links_of(
 ) -> dict[str, Link]:
     """An object's links, all or those of the given keys."""
     if keys is None:
-        query = sa.select(links).where(links.c.object == name)
-        return {row.key: _link(row) for row in connection.execute(query)}
-    found = map(_link, rows_among(connection, _LINKS, keys, object=name))
+        found = all_links(connection, name)
+    else:
+        rows = rows_among(connection, _LINKS, keys, object=name)
+        found = map(_link, rows)
     return {link.key: link for link in found}
+
+
+def all_links(connection: sa.Connection, *names: str) -> Iterator[Link]:
+    """Every link of some objects, one object after the other by name."""
+    query = sa.select(links).order_by(links.c.object)
+    return map(_link, rows_with(connection, query, links.c.object, names))
 
 
 def linked_ids_of(

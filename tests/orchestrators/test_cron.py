@@ -139,7 +139,7 @@ def test_the_crontab_is_one() -> None:
     assert {after - before for before, after in pairwise(starts)} == {timedelta(minutes=30)}
 
 
-@pytest.mark.long
+@pytest.mark.pages
 def test_the_move_from_the_first_line_to_the_last(move: Move) -> None:
     """Sample, approval, run, delta, verify: in silence, with a report each, and nothing leaves a key behind."""
     run, delta, verify, report = lines()
@@ -167,7 +167,7 @@ def test_the_move_from_the_first_line_to_the_last(move: Move) -> None:
     assert move.holding_a_key(".env") == []
 
 
-@pytest.mark.long
+@pytest.mark.pages
 @pytest.mark.usefixtures("within_a_day")
 def test_what_stops_a_turn(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
     """What needs a person is mailed, another turn at work or a spent day is not, and on another day a delta moves all that is left."""

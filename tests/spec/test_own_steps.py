@@ -540,6 +540,29 @@ def test_packages_share_steps(project: Path, shared: Path) -> None:
     assert [code for *_, code in problems(project)] == ["bad-argument"]
 
 
+def test_a_package_that_is_installed_meanwhile_is_found(project: Path, shared: Path) -> None:
+    """A process that has looked for packages looks again once something is installed, or taken out."""
+    def names() -> list[str]:
+        return [name for name, _ in transforms.packages.of_packages()]
+
+    def is_changed() -> None:
+        now = shared.stat().st_mtime_ns  # file systems count in steps of milliseconds
+        os.utime(shared, ns=(now, now + 10**9))
+
+    assert names() == ["acme"]
+    other = shared / "acme_vans-1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-vans\nVersion: 1\n")
+    (other / "entry_points.txt").write_text("[declared_etl.transforms]\nvans = acme_cars.steps\n")
+    is_changed()
+    assert sorted(names()) == ["acme", "vans"]
+    for path in (other / "METADATA", other / "entry_points.txt"):
+        path.unlink()
+    other.rmdir()
+    is_changed()
+    assert names() == ["acme"]
+
+
 @pytest.mark.parametrize(
     ("using", "refused"),
     [("{from: name, using: acme.wheel}", "unknown-step"), ("""{template: "{{ name | acme_wheel }}"}""", "bad-template"), (USING, "")],

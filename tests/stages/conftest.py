@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,16 @@ def after_a_run(name: str, sample: int | None, folder: Path, factory: pytest.Tem
         yield desk
 
 
+@cache
+def shipped() -> Migration:
+    """The shipped migration on wide plans: read once in a process, for nothing changes it."""
+    return wide(load_migration(SPEC, {}))
+
+
 @contextmanager
 def at(folder: Path) -> Iterator[Desk]:
     """The accounts and the store in a folder; fresh ones where it has none."""
-    migration = wide(load_migration(SPEC, {}))
+    migration = shipped()
     store = open_store(str(folder / "store.sqlite"))
     with accounts(migration, "sandbox", {"ETL_SANDBOX_SIZE": "60", **HURRIED}, folder / "sandbox") as found:
         desk = Desk(migration, store, found, folder)
