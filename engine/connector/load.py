@@ -182,11 +182,6 @@ def _check_fields(document: Document) -> Iterator[Diagnostic]:
         for keys, _ in _found(data, f"{pattern}.one_of_plan.*"):
             plan = str(keys[-1])
             yield from _known(document, plan, data["plans"], keys, "plan")
-        for keys, written in _found(data, f"{pattern}.follows"):
-            below = _found(data, "resources.*.list.ids_of")
-            names = [str(place[1]) for place, _ in below]
-            what, name = "resource with ids_of", written.partition(".")[0]
-            yield from _known(document, name, names, keys, what)
         for keys, written in _found(data, pattern):
             declared = written if isinstance(written, str) else written["type"]
             type_name, _, rest = declared.partition(" ")

@@ -58,8 +58,6 @@ class FieldType(msgspec.Struct, frozen=True):
     # values of other fields without which it is refused
     only_with: Mapping[str, Any] = msgspec.field(default_factory=dict)
     requires: tuple[str, ...] = ()  # fields without which it is refused
-    # "rows.field": the platform may make it the sum of that over those rows that refer to the row
-    follows: str = ""
     # in a shape: another name under which answers hold it
     also: str = ""
     # the type an option's id travels in, where lists of options may write it otherwise

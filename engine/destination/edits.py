@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,42 +17,6 @@ from engine.session import Run
 from engine.store.links import MERGED, Link, link_of, save_link
 from engine.values import links_in
 
-CENTS = 2  # digits that a sum is compared in
-
-
-def as_left(
-    run: Run, codec: RowCodec, links: Sequence[Link], rows: Mapping[str, Row]
-) -> dict[str, Row]:
-    """Rows by id, with what we left in a field that the platform has made the sum of other rows'.
-
-    Only that very sum is not people's: where such a field is not as left, the others are read.
-    """
-    found = dict(rows)
-    for target, kind in codec.resource.fields.items():
-        moved = {}
-        for link in links if kind.follows else ():
-            ours = link.stored.get(target, link.written.get(target))
-            row = rows.get(link.dest_id)
-            if row and not codec.equal(target, ours, codec.get(row, target)):
-                moved[link.dest_id] = ours
-        sums = _sums(run, kind.follows, sorted(moved))
-        for row_id, ours in moved.items():
-            live = codec.get(rows[row_id], target) or 0
-            if codec.equal(target, round(sums[row_id], CENTS), live):
-                found[row_id] = {**rows[row_id], target: ours}
-    return found
-
-
-def _sums(run: Run, follows: str, ids: list[str]) -> Counter[str]:
-    """What the rows that refer to each of these come to."""
-    sums: Counter[str] = Counter()
-    name, _, part = follows.partition(".")
-    if ids:
-        parent = run.resource(name).operations["list"].ids_of
-        for row in run.destination.by_ids(name, ids):
-            sums[str(row[parent])] += row.get(part) or 0
-    return sums
-
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     """Keys of links whose rows people have edited since we wrote them, with the reason."""
@@ -61,8 +24,7 @@ def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
     with run.store.begin() as connection:
         bodies = bodies_written(run, connection, codec, links)
 
-    there = rows_now(run.destination, codec.resource, bodies)
-    rows = as_left(run, codec, links, there)
+    rows = rows_now(run.destination, codec.resource, bodies)
     with run.store.begin() as connection:
         reasons = {
             link.key: edit_of(run, connection, codec, link, rows[link.dest_id])

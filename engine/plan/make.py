@@ -14,7 +14,7 @@ from msgspec import structs
 
 from engine.connector.model import Verb
 from engine.destination.definitions import DELETED
-from engine.destination.edits import as_left, note_edit
+from engine.destination.edits import note_edit
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
@@ -318,9 +318,8 @@ def _updates(
         for item in decisions
         if item.link and item.resolved
     }
-    there = rows_now(planning.run.destination, resource, bodies)
+    live = rows_now(planning.run.destination, resource, bodies)
     links = [item.link for item in decisions if item.link]
-    live = as_left(planning.run, planning.codec, links, there)
     gone = [link for link in links if link.dest_id not in live]
     followed = follow_merges(planning.run, gone)
 

@@ -8,14 +8,13 @@ it belongs to. A row that could not be looked at is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from engine.connector.model import Resource
-from engine.destination.edits import as_left, edit_of
+from engine.destination.edits import edit_of
 from engine.destination.natural_key import holders
 from engine.destination.rows import (
     Definitions,
@@ -111,8 +110,7 @@ def find_retained(
 
     for position, name in enumerate(order):
         run.progress("looking for what people edited", position, len(order))
-        for page in _rows(look, look.run.resource(name)):
-            rows = _as_left(look, look.codec(name), page)
+        for rows in _rows(look, look.run.resource(name)):
             with run.store.begin() as connection:
                 _look_at(look, connection, look.codec(name), rows)
             _follow(look)
@@ -152,19 +150,6 @@ def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
         for above in look.run.destination.pages(parent):
             ids = [look.run.resource(parent).id_of(row) for row in above.rows]
             yield list(look.run.destination.by_ids(resource.name, ids))
-
-
-def _as_left(
-    look: _Look, codec: RowCodec, rows: Sequence[Row]
-) -> Sequence[Row]:
-    """A page without what the platform itself has made of fields that follow other rows."""
-    if not any(kind.follows for kind in codec.resource.fields.values()):
-        return rows
-    by_id = {codec.resource.id_of(row): row for row in rows}
-    with look.run.store.begin() as connection:
-        links = links_to_rows(connection, codec.resource.name, list(by_id))
-    ours = list(chain.from_iterable(links.values()))
-    return list(as_left(look.run, codec, ours, by_id).values())
 
 
 def _look_at(
