@@ -16,6 +16,7 @@ import msgspec
 MOST = 0.032
 LEAST = 0.005
 ANSWERS = 50  # after so many the quickest of them shows how long the way is
+KEPT = 5_000  # slots, the newest: a window has 400 for each limit
 
 Place = tuple[str, int]  # limit and slot
 
@@ -37,6 +38,8 @@ class Arrivals(msgspec.Struct):
         """So much was added to (limit, slot)."""
         for name, slot, units in amounts:
             self.slots.setdefault((name, slot), _Slot()).units += units
+        while len(self.slots) > KEPT:
+            del self.slots[next(iter(self.slots))]
 
     def sent(self, places: Mapping[str, int]) -> None:
         """A call goes out that is booked in these slots."""
@@ -60,9 +63,3 @@ class Arrivals(msgspec.Struct):
             return window * MOST
         late = max(0.0, slot.slowest - self.quickest)
         return min(window * MOST, window * LEAST + late)
-
-    def forget(self, name: str, before: int) -> None:
-        """Drop the slots of a limit that no window reaches any more."""
-        for place in [*self.slots]:
-            if place[0] == name and place[1] < before:
-                del self.slots[place]

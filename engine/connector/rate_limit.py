@@ -305,7 +305,6 @@ class RateLimiter(msgspec.Struct):
             for name, slot in first.items():
                 before = slot - 2 * SLOTS
                 forget_before(connection, self.account, name, before)
-                self._arrivals.forget(name, before)
         return lease
 
     def _book_own(

@@ -102,7 +102,7 @@ for _name in ("httpx", "httpcore"):
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """The certificates that servers are held against, read once and when the first server needs
+    """The certificates that servers are held against, read once and only where a server needs
     them: that takes as long as many a call.
     """
     return httpx.create_ssl_context(trust_env=False)
@@ -141,6 +141,8 @@ class Calls:
             raise UsageError(
                 f"{connection.base_url_env} is not an address: {error}"
             ) from None
+        if self.home.scheme == "https":
+            _trusted()  # what cannot be read is told at once
         self.door = Door(
             min(CONNECT, connection.timeout),
             connection.timeout,

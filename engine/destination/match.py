@@ -165,6 +165,17 @@ def all_sent(key: str, body: Row, draft: Row, codec: RowCodec) -> Wanted:
     return Wanted(key, field_values(codec, body, tuple(draft)), tuple(draft))
 
 
+def in_shown(
+    codec: RowCodec, sent: Sequence[Wanted], rows: Sequence[Row]
+) -> list[Wanted]:
+    """What was sent in the fields that each of the rows shows: rows of an answer to these calls
+    are theirs, and are compared in what it shows of all.
+    """
+    names = dict.fromkeys(name for one in sent for name in one.fields)
+    shown = tuple(n for n in names if all(codec.shows(row, n) for row in rows))
+    return [structs.replace(one, fields=shown) for one in sent]
+
+
 def told_apart(
     codec: RowCodec, sent: Sequence[Wanted], rows: Sequence[Row]
 ) -> dict[str, Row]:
@@ -172,8 +183,6 @@ def told_apart(
 
     What was sent alike in everything is alike: any of its rows stands for any of it.
     """
-    names = dict.fromkeys(name for one in sent for name in one.fields)
-    shown = tuple(n for n in names if all(codec.shows(row, n) for row in rows))
     waiting = grouped((digest(one.values), one) for one in sent)
     found: dict[str, Row] = {}
     for rule in RECOGNISE[:-1]:
@@ -181,8 +190,7 @@ def told_apart(
         free = [row for row in rows if id(row) not in taken]
         fitting = {}
         for mark, (one, *_) in waiting.items():
-            item = structs.replace(one, fields=shown)
-            fitting[mark] = [row for row in free if rule.fits(item, row, codec)]
+            fitting[mark] = [row for row in free if rule.fits(one, row, codec)]
 
         for mark in _undisputed(fitting, waiting):
             keys = [one.key for one in waiting.pop(mark)]

@@ -1062,7 +1062,15 @@ class _Compiler(msgspec.Struct):
             columns = {}
             for heading, column in item["columns"].items():
                 at = "exports", name, "columns", heading
-                columns[self.say(heading, at)] = builder.expression(column, at)
+                said = self.say(heading, at)
+                if said in columns:
+                    self.problem(
+                        at,
+                        "duplicate-value",
+                        f"two columns of {name} are both called {said!r}",
+                        "give each its own translation",
+                    )
+                columns[said] = builder.expression(column, at)
             found.append(model.Export(name, item["object"], columns))
         return tuple(found)
 

@@ -58,6 +58,7 @@ from engine.store.journal import (
     settle,
 )
 from engine.store.links import (
+    MERGED,
     Link,
     clear_findings,
     drop_link,
@@ -67,7 +68,7 @@ from engine.store.links import (
     unconfirmed_links,
 )
 from engine.store.tables import recall_in
-from engine.values import is_empty, links_in
+from engine.values import is_empty, leaves, links_in
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 
@@ -119,7 +120,8 @@ def reconcile(run: Run) -> Reconciled:
         run.progress("reconciling writes in doubt", position, len(groups))
         look = _Look(run, codec_now(run, name))
         committed = _LOOKERS[action](look, group)
-        astray = _astray(look, group) if action == "create" else set()
+        lost = [entry for entry in group if entry.id not in committed]
+        astray = _astray(look, lost) if action == "create" else set()
         for entry in group:
             if entry.id in astray:
                 entry = structs.replace(entry, reason=ASTRAY)
@@ -445,22 +447,29 @@ def _rows_of(
     return sure | match(look.codec, rest, free, RECOGNISE)
 
 
-def _astray(look: _Look, group: Sequence[Entry]) -> set[int]:
-    """Creations of earlier runs that name rows of ours which are gone: theirs may name others by
-    now, and they are not made again where no row shows them.
+def _astray(look: _Look, lost: Sequence[Entry]) -> set[int]:
+    """Creations of earlier runs that were sent with the id of a row of ours which is gone: theirs
+    may name others by now, and they are not made again where no row shows them.
     """
+    run = look.run
     named = {
-        entry.id: {
-            symbol
-            for value in entry.draft.values()
-            for symbol in links_in(value)
-        }
-        for entry in group
-        if entry.run < look.run.id
+        entry.id: (entry, set(links_in(entry.draft)))
+        for entry in lost
+        if entry.run < run.id and not never_left(run, _as_write(entry))
     }
-    links = gone_among(look.run, set().union(*named.values()), merged=True)
-    gone = {(link.object, link.key) for link in links}
-    return {key for key, symbols in named.items() if symbols & gone}
+    symbols = set().union(*(some for _, some in named.values()))
+    gone = {
+        (link.object, link.key): run.resource(link.resource).reference_to(
+            link.extra.get(MERGED, link.dest_id)
+        )
+        for link in gone_among(run, symbols, merged=True)
+    }
+    return {
+        found
+        for found, (entry, some) in named.items()
+        if {gone[one] for one in some & gone.keys()}
+        & {str(value) for _, value in leaves(entry.body)}
+    }
 
 
 def _creations_of(
