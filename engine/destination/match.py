@@ -54,10 +54,19 @@ class Rule(msgspec.Struct, frozen=True):
 
 def exactly(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
     """Everything as it was sent, and nothing where nothing was sent."""
+    return as_sent(wanted, row, codec) and _no_more(wanted, row, codec)
+
+
+def tidied_alone(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+    """Everything as the platform may have tidied it, and nothing where nothing was sent: closer
+    than a row that holds what was sent to the letter, and something else besides.
+    """
+    return as_tidied(wanted, row, codec) and _no_more(wanted, row, codec)
+
+
+def _no_more(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
     unsent = [name for name in wanted.fields if name not in wanted.filled]
-    return as_sent(wanted, row, codec) and all(
-        is_empty(codec.get(row, name)) for name in unsent
-    )
+    return all(is_empty(codec.get(row, name)) for name in unsent)
 
 
 def as_sent(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
@@ -103,6 +112,7 @@ def _kind(codec: RowCodec, name: str) -> FieldType:
 
 RECOGNISE = (
     Rule("exactly as sent", exactly),
+    Rule("as the platform tidies it, and nothing else", tidied_alone),
     Rule("as sent, other fields filled by the platform", as_sent),
     Rule("as the platform tidies it", as_tidied),
     Rule("with its moment, one text edited since", edited_since),
@@ -165,21 +175,19 @@ def all_sent(key: str, body: Row, draft: Row, codec: RowCodec) -> Wanted:
     return Wanted(key, field_values(codec, body, tuple(draft)), tuple(draft))
 
 
-def in_shown(
-    codec: RowCodec, sent: Sequence[Wanted], rows: Sequence[Row]
-) -> list[Wanted]:
-    """What was sent in the fields that each of the rows shows: rows of an answer to these calls
-    are theirs, and are compared in what it shows of all.
-    """
-    names = dict.fromkeys(name for one in sent for name in one.fields)
-    shown = tuple(n for n in names if all(codec.shows(row, n) for row in rows))
-    return [structs.replace(one, fields=shown) for one in sent]
+def fields_of(sent: Iterable[Wanted]) -> tuple[str, ...]:
+    """The fields in which at least one of them was sent."""
+    return tuple(dict.fromkeys(name for one in sent for name in one.fields))
 
 
 def told_apart(
-    codec: RowCodec, sent: Sequence[Wanted], rows: Sequence[Row]
+    codec: RowCodec,
+    sent: Sequence[Wanted],
+    rows: Sequence[Row],
+    fields: tuple[str, ...],
 ) -> dict[str, Row]:
-    """The row of each key, as far as no other can be it and it stands for no other.
+    """The row of each key by these fields, as far as no other can be it and it stands for no
+    other.
 
     What was sent alike in everything is alike: any of its rows stands for any of it.
     """
@@ -190,7 +198,8 @@ def told_apart(
         free = [row for row in rows if id(row) not in taken]
         fitting = {}
         for mark, (one, *_) in waiting.items():
-            fitting[mark] = [row for row in free if rule.fits(one, row, codec)]
+            item = structs.replace(one, fields=fields)
+            fitting[mark] = [row for row in free if rule.fits(item, row, codec)]
 
         for mark in _undisputed(fitting, waiting):
             keys = [one.key for one in waiting.pop(mark)]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
-from engine.destination.match import Wanted, all_sent, in_shown, told_apart
+from engine.destination.match import Wanted, all_sent, fields_of, told_apart
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
     FOUND,
@@ -106,7 +106,12 @@ def each_its_own(outcomes: Sequence[Outcome], codec: RowCodec) -> list[Outcome]:
         for at, one in enumerate(outcomes)
     ]
     rows = [one.answer.row for one in made.values()]
-    found = told_apart(codec, in_shown(codec, sent, rows), rows)
+    fields = tuple(  # in which the rows of this answer may differ
+        name
+        for name in fields_of(sent)
+        if all(codec.shows(row, name) for row in rows)
+    )
+    found = told_apart(codec, sent, rows, fields)
     shown = {key: made.pop(id(row)) for key, row in found.items()}
 
     left = [*made.values(), *(one for one in outcomes if one.state != "done")]

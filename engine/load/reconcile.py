@@ -28,6 +28,7 @@ from engine.destination.match import (
     all_sent,
     by_key,
     by_own_id,
+    fields_of,
     match,
     rows_beside,
     told_apart,
@@ -440,7 +441,7 @@ def _rows_of(
 ) -> dict[str, Row]:
     """The rows of creations: by all that was sent, then by what tells rows apart."""
     sent = [all_sent(str(e.id), e.body, e.draft, look.codec) for e in found]
-    sure = told_apart(look.codec, sent, rows)
+    sure = told_apart(look.codec, sent, rows, fields_of(sent))
     taken = set(map(id, sure.values()))
     free = [row for row in rows if id(row) not in taken]
     rest = [one for one in wanted if one.key not in sure]

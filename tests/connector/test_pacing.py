@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.connector.arrivals import KEPT, MOST, Arrivals
 from engine.connector.model import Limit
 from engine.connector.rate_limit import Clock, FairLock, RateLimiter
 from engine.errors import QuotaExhausted, UsageError
@@ -81,7 +82,7 @@ def most_in_a_calendar_window(calls: list[tuple[float, float]], seconds: float) 
     return max(sums.values(), default=0.0)
 
 
-MOST = {"rolling": most_in_a_rolling_window, "calendar": most_in_a_calendar_window}
+LARGEST = {"rolling": most_in_a_rolling_window, "calendar": most_in_a_calendar_window}
 
 limits = st.builds(
     Limit,
@@ -125,7 +126,7 @@ def test_no_true_window_ever_holds_more_than_its_allowance(
             if limit.general or limit.name in extra:
                 sent[limit.name].append((time.now, cost if limit.unit == "cost" else 1.0))
     for limit in every:
-        assert MOST[limit.window](sent[limit.name], limit.seconds) <= limit.amount["*"] * (1 - reserve) + EPSILON
+        assert LARGEST[limit.window](sent[limit.name], limit.seconds) <= limit.amount["*"] * (1 - reserve) + EPSILON
     assert sum(each.calls for each in both) == len(calls)
 
 
@@ -168,6 +169,30 @@ def test_answers_show_how_late_calls_may_have_arrived(store: Store, swing: float
         if len(under_way) >= 60:
             sleep(under_way[0][0] - time.now)
     assert least <= 10 * 2 / (made[-1] - made[-120 * 10 - 1]) <= most
+
+
+@pytest.mark.parametrize(
+    ("units", "before", "margin"),
+    [(2.0, 60, 0.01 + 0.05), (3.0, 60, 2 * MOST), (2.0, 10, 2 * MOST)],
+    ids=["its slowest answer counts", "others booked in the slot, too", "few answers have come"],
+)
+def test_the_margin_of_a_slot(units: float, before: int, margin: float) -> None:
+    """It is believed where all of the slot is ours and enough answers show how long the way is."""
+    arrivals, place = Arrivals(), {"burst": 1}
+    for _ in range(before):
+        arrivals.answered({}, 0.1)
+    arrivals.booked([("burst", 1, 2.0)])
+    for seconds in (0.15, 0.12):
+        arrivals.sent(place)
+        arrivals.answered(place, seconds)
+    assert arrivals.margin(("burst", 1), units, 2.0) == pytest.approx(margin)
+
+
+def test_what_is_known_of_slots_does_not_grow() -> None:
+    """The oldest slots are dropped."""
+    arrivals = Arrivals()
+    arrivals.booked(("burst", slot, 1.0) for slot in range(3 * KEPT))
+    assert len(arrivals.slots) == KEPT and ("burst", 3 * KEPT - 1) in arrivals.slots
 
 
 def test_a_call_without_an_answer_may_have_arrived_late(store: Store) -> None:
@@ -684,7 +709,7 @@ def test_what_two_processes_book_ahead_never_breaks_a_limit(
         assert both[who].acquire(cost).at == time.now
         sent.append((time.now, cost))
     for limit in every:
-        assert MOST[limit.window](sent, limit.seconds) <= limit.amount["*"] + EPSILON
+        assert LARGEST[limit.window](sent, limit.seconds) <= limit.amount["*"] + EPSILON
     for each in both:
         each.release()
     spent = sum(units for at, units in sent if at >= time.now // DAY * DAY)
