@@ -7,6 +7,7 @@ import errno
 import gc
 import io
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -29,6 +30,8 @@ def main(commands: click.Group, gate: Gate) -> None:
     """
     write_anything()
     _collect_seldom()
+    # `kill` and `docker stop` are an interrupt, too: calls in flight are recorded
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         commands.main(standalone_mode=False, obj=gate)
     except click.exceptions.Exit as stop:

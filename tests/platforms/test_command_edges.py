@@ -7,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +237,27 @@ def test_whoever_interrupts_a_start_sees_no_traceback(trial: Project, wait: floa
     done = subprocess.run(words, cwd=trial.folder, env={**os.environ, **trial.env}, capture_output=True, timeout=60, check=False)
     assert b"Traceback" not in done.stderr
     assert done.returncode in (130, 0, -signal.SIGINT)
+
+
+def test_whoever_ends_a_run_is_told_as_with_an_interrupt(trial: Project) -> None:
+    """`kill` without -9: what was sent is recorded, and the next run makes nothing twice."""
+    first = threading.Event()
+
+    def slow(_: object, request: Request) -> None:
+        if request.method == "POST":
+            first.set()
+            time.sleep(0.3)
+
+    trial.platform.before.append(slow)
+    with started(trial, "run", "spec.yaml", "--sample", "--env", "live") as process:
+        assert first.wait(30)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and b"interrupted; what was done is saved" in err
+    trial.platform.before.clear()
+    assert outcomes(trial) == ["interrupted"]
+    trial.full()
+    assert len(trial.platform.tables["contacts"]) == len(trial.platform.tables["people"])
 
 
 @pytest.mark.parametrize("command", [("rollback", "--yes"), ("rollback", "--dry-run"), ("verify",)])
