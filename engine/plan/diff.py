@@ -284,10 +284,8 @@ def _targets(
     for target in dict.fromkeys(
         [*resolved.effective, *link.written, *link.held]
     ):
-        wanted, written = (
-            resolved.effective.get(target),
-            link.written.get(target),
-        )
+        wanted = resolved.effective.get(target)
+        written = link.written.get(target)
         if wanted is None and written is None:
             continue  # what was wanted once, and never written, is nobody's any more
         same = bool(link.digest) and canonical(wanted) == canonical(written)
@@ -398,14 +396,11 @@ def written_after(
     """The draft as it will have been written: what people keep stays what we last wrote of it, and
     so does what the spec no longer declares: it may come back.
     """
-    written = dict(resolved.effective)
     before = link.written
-    for target in [
+    kept = [
         *(target for target, _, _ in change.conflicts),
         *change.stuck,
         *(name for name in before if is_undeclared(spec, link.resource, name)),
-    ]:
-        written.pop(target, None)
-        if target in before:
-            written[target] = before[target]
-    return written
+    ]
+    own = {name: before[name] for name in kept if name in before}
+    return without(resolved.effective, kept) | own
