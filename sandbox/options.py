@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-
 SIZE = 800  # records of an account that is made without a word about it
 
 

@@ -163,7 +163,7 @@ def test_a_size_that_is_not_asked_for_is_what_the_file_holds(tmp_path: Path) -> 
     made = rows("--size", "400")
     assert rows() == made
     assert rows("--size", "400") == made
-    failed = pytest.raises(NotStarted, match="holds an account of seed 1, size 400, not of seed 1, size 500; use another file$")
+    failed = pytest.raises(NotStarted, match=r"holds an account of seed 1, size 400, not of seed 1, size 500; use another file$")
     with failed as refused, launch("stel_order", data=file, extra_args=("--size", "500")):
         pass
     assert "Usage" not in str(refused.value) and "\n" not in str(refused.value)
