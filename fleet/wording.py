@@ -48,7 +48,7 @@ STEPS = (
     ("etl audit SPEC --rebind", "etl fleet start NAME rebind --yes"),
     # a plan that a person has to say yes to, or a destination that refuses all
     (
-        "see why in `etl status` or with `etl plan SPEC --records`; correct the spec, or add"
+        "see why with `etl plan SPEC --records`; correct the spec, or add"
         " --yes to go on all the same",
         "correct the spec and add it again, or go on all the same: etl fleet start NAME STAGE"
         " --yes",

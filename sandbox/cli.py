@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sandbox.faults import check_rates
-from sandbox.options import Clock, Options
+from sandbox.options import SIZE, Clock, Options
 from sandbox.platforms import PLATFORMS, missing
 
 
@@ -62,7 +62,11 @@ def sandbox() -> None:
 @click.argument("name", type=click.Choice(sorted(PLATFORMS)))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
 @click.option("--data", type=click.Path(dir_okay=False, path_type=Path), help="Account file.")
-@click.option("--size", type=click.IntRange(0), default=800, help="Seeded records in all.")
+@click.option(
+    "--size",
+    type=click.IntRange(0),
+    help=f"Seeded records in all; default: what the account file holds, or {SIZE}.",
+)
 @click.option("--seed", type=int, default=1, help="Same seed, same account.")
 @click.option("--plan", default="", help="The platform's plan name.")
 @click.option("--seats", type=click.IntRange(1), default=5)

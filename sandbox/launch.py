@@ -74,7 +74,9 @@ def _ready(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Running:
     if not line.endswith(b"\n"):
         _stop(process)
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip()
+        # the last line says what is wrong; how the command is used stands above it
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+        said = lines[-1].removeprefix("Error: ") if lines else "it said nothing"
         raise NotStarted(f"the emulator did not start (exit code {process.returncode}): {said}")
     told = json.loads(line)
     return Running(told["name"], told["base_url"], told["key"], process.pid)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+SIZE = 800  # records of an account that is made without a word about it
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -33,7 +35,7 @@ class Options:
     name: str
     port: int = 0
     data: Path | None = None  # SQLite file that holds the account; None = forgotten at exit
-    size: int = 800  # records in all
+    size: int | None = None  # records in all; None = what the file holds, or `SIZE`
     seed: int = 1
     plan: str = ""  # "" = the platform's default plan
     seats: int = 5

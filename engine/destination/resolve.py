@@ -16,6 +16,7 @@ from engine.values import as_file, as_link, is_empty, links_in, word
 Ids = Callable[[str, str], str | None]  # object and key -> the id of its row
 Symbol = tuple[str, str]
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+UNDECLARED = "the spec no longer declares the field"
 _STRICTEST = ("fail", "skip", "report")
 
 
@@ -170,10 +171,16 @@ def encode(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
     return value
 
 
+def is_undeclared(spec: Spec, resource: str, target: str) -> bool:
+    """Whether a target is a custom field that the spec does not have, or has no more."""
+    _, custom, name = target.rpartition("custom.")
+    return bool(custom) and (resource, name) not in spec.custom_fields
+
+
 def _custom_value(name: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
     declared = spec.custom_fields.get((codec.resource.name, name))
     if declared is None:
-        raise ValueError("the spec no longer declares the field")
+        raise ValueError(UNDECLARED)
 
     definition = codec.definitions.get((codec.resource.name, name))
     if definition is None:

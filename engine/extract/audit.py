@@ -236,7 +236,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
                 name,
                 rows,
                 reason
-                or ("read for links and labels" if name in reads else ""),
+                or ("read for links; no reason given" if name in reads else ""),
                 name in reads,
             )
         )

@@ -55,8 +55,17 @@ def within_plan(
     if left:
         problems = [_told(document, order, left, rules["note"]["about"])]
     changed = {**data, "custom_fields": kept, "objects": objects}
+    # a mistake in what a note shares with its object is told at its one place
+    shared = {
+        ("objects", f"{keys[1]}_beyond_plan", *keys[2:]): place
+        for keys, place in document.places.items()
+        if keys[:1] == ("objects",) and len(keys) > 2 and keys[2] in SHARED
+    }
     found = structs.replace(
-        document, data=changed, aliases={**document.aliases, **aliases}
+        document,
+        data=changed,
+        places=document.places | shared,
+        aliases={**document.aliases, **aliases},
     )
     return found, problems
 

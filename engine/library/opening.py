@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     closing,
@@ -19,14 +20,21 @@ from engine.cli.environment import check_accounts, variables
 from engine.connector.auth import Account, Accounts
 from engine.connector.load import SHIPPED, connector_file
 from engine.connector.rate_limit import Clock
+from engine.destination.rows import FIELDS
 from engine.errors import EtlError, UsageError
 from engine.extract.accounts import belongs
 from engine.language.compile import Migration, load_migration, shown
 from engine.library.events import calls_to_logger, to_logger
+from engine.report.words import counted
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import HOLDS, lease
-from engine.store.links import any_links, count_links
+from engine.store.links import (
+    any_links,
+    count_links,
+    links_of,
+    stream_links,
+)
 from engine.store.records import forget
 from engine.store.tables import Store, open_store
 
@@ -156,6 +164,7 @@ def numbered(
             run.notices.extend(_overridden(held))
             run.notices.extend(_beyond_plan(held))
             run.notices.extend(_switched_off(held))
+            run.notices.extend(_undeclared(held))
             calls_to_logger(run)
             yield run
     finally:
@@ -197,6 +206,36 @@ def _switched_off(held: Held) -> Iterator[str]:
             f"{mapping.label}: {written[mapping.name]} rows are no longer kept up, for this object"
             " is switched off now; delete them in the destination, or keep them as they are"
         )
+
+
+def _undeclared(held: Held) -> Iterator[str]:
+    """Custom fields that were taken out of the spec after rows were written with them."""
+    spec = held.migration.spec
+    for mapping in spec.objects.values():
+        with held.store.begin() as connection:
+            made = links_of(connection, FIELDS + mapping.resource)
+        gone = [
+            name
+            for name in made
+            if (mapping.resource, name) not in spec.custom_fields
+        ]
+        # counting looks at every row: only after a field was taken out
+        for name, rows in _written(held.store, mapping.name, gone).items():
+            yield (
+                f"{mapping.label}: the custom field {name!r} is no longer in the spec;"
+                f" {counted(rows, 'row')} keep what was written into it"
+            )
+
+
+def _written(store: Store, name: str, fields: Sequence[str]) -> Counter[str]:
+    """How many rows of an object were written with each of these custom fields."""
+    found = Counter[str]()
+    for batch in stream_links(store, name) if fields else ():
+        for link in batch:
+            found.update(
+                field for field in fields if f"custom.{field}" in link.written
+            )
+    return found
 
 
 def _wired(held: Held, command: str, wait: bool) -> Run:

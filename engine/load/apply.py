@@ -391,7 +391,7 @@ def _one(
     change = _sendable(work, change, resolved)
     if change.send:
         return _update(work, change, resolved, link)
-    _keep_up(connection, change, resolved, link)
+    _keep_up(work, connection, change, resolved, link)
     return None
 
 
@@ -451,7 +451,7 @@ def _update(
         work.mapping.resource,
         "update",
         update_body(change, resolved, work.codec),
-        written_after(change, resolved, link),
+        written_after(change, resolved, link, work.run.spec),
         link.dest_id,
         {
             name: value
@@ -467,14 +467,18 @@ def _update(
 
 
 def _keep_up(
-    connection: sa.Connection, change: Change, resolved: Resolved, link: Link
+    work: _Work,
+    connection: sa.Connection,
+    change: Change,
+    resolved: Resolved,
+    link: Link,
 ) -> None:
     """A change that needs no call only moves the link."""
     kept = structs.replace(link, digest=digest(resolved.effective))
     if change.reason != FIXED:  # then the row holds what was written before
         kept = structs.replace(
             kept,
-            written=written_after(change, resolved, link),
+            written=written_after(change, resolved, link, work.run.spec),
             stored=stored_after(change, link),
             held=held_after(change, link),
         )

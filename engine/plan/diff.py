@@ -21,9 +21,16 @@ from engine.destination.compare import (
     FieldView,
     decide_field,
 )
-from engine.destination.resolve import Ids, Resolved, resolve, unlinked
+from engine.destination.resolve import (
+    UNDECLARED,
+    Ids,
+    Resolved,
+    is_undeclared,
+    resolve,
+    unlinked,
+)
 from engine.destination.rows import Row, RowCodec
-from engine.language.model import ObjectMapping
+from engine.language.model import ObjectMapping, Spec
 from engine.session import Run
 from engine.store.changes import Change, Kind, pending_deletes, rows_to_be
 from engine.store.links import (
@@ -247,6 +254,8 @@ def merge(
     assert resolved is not None and link is not None
     found = _Merged()
     for target in _targets(codec.resource, resolved, link):
+        if (target, UNDECLARED) in last.missing:
+            continue  # its value stays, and is not looked at
         view = _view(target, resolved, link, last, live, codec)
         _note(found, target, view, mapping, codec)
 
@@ -275,10 +284,8 @@ def _targets(
     for target in dict.fromkeys(
         [*resolved.effective, *link.written, *link.held]
     ):
-        wanted, written = (
-            resolved.effective.get(target),
-            link.written.get(target),
-        )
+        wanted = resolved.effective.get(target)
+        written = link.written.get(target)
         if wanted is None and written is None:
             continue  # what was wanted once, and never written, is nobody's any more
         same = bool(link.digest) and canonical(wanted) == canonical(written)
@@ -359,10 +366,9 @@ def version(resource: Resource, live: Row) -> dict[str, Any]:
     return {name: live[name]} if name and live.get(name) is not None else {}
 
 
-def stored_after(change: Change, link: Link | None) -> dict[str, Any]:
+def stored_after(change: Change, link: Link) -> dict[str, Any]:
     """What the destination makes of values, those that an adopted row holds among them."""
-    before = link.stored if link else {}
-    stored = without(before, change.send)
+    stored = without(link.stored, change.send)
     return stored | without(change.before, change.send)
 
 
@@ -385,16 +391,16 @@ def update_body(
 
 
 def written_after(
-    change: Change, resolved: Resolved, link: Link | None
+    change: Change, resolved: Resolved, link: Link, spec: Spec
 ) -> dict[str, Any]:
-    """The draft as it will have been written: what people keep stays what we last wrote of it."""
-    written = dict(resolved.effective)
-    before = link.written if link else {}
-    for target in [
+    """The draft as it will have been written: what people keep stays what we last wrote of it, and
+    so does what the spec no longer declares: it may come back.
+    """
+    before = link.written
+    kept = [
         *(target for target, _, _ in change.conflicts),
         *change.stuck,
-    ]:
-        written.pop(target, None)
-        if target in before:
-            written[target] = before[target]
-    return written
+        *(name for name in before if is_undeclared(spec, link.resource, name)),
+    ]
+    own = {name: before[name] for name in kept if name in before}
+    return without(resolved.effective, kept) | own

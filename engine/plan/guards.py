@@ -42,8 +42,8 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
         _point_out_deletions(run, made)
         raise UnsafePlan(
             "; ".join(found)
-            + " – see why in `etl status` or with `etl plan SPEC --records`; correct the"
-            " spec, or add --yes to go on all the same"
+            + " – see why with `etl plan SPEC --records`; correct the spec, or add --yes"
+            " to go on all the same"
         )
 
 

@@ -14,6 +14,7 @@ from engine.values import canonical
 
 STAGE = "load"
 SHOWN = 80  # characters of a value that a message shows
+UNMAPPED = "no longer mapped; its value stays"
 HELD_BACK = {"skip": "skipped", "fail": "failed"}
 STUCK = "emptied in the source; the destination cannot empty this field"
 
@@ -43,7 +44,7 @@ def report(
     found = [
         item
         for change in changes
-        for item in _of_change(change, change.key in failed)
+        for item in _of_change(mapping, change, change.key in failed)
     ]
     found += [item for decision in decisions for item in _left_out(decision)]
     save_findings(connection, found)
@@ -58,11 +59,17 @@ def report_rows(
     )
     save_findings(
         connection,
-        [item for change in changes for item in _of_change(change, False)],
+        [
+            item
+            for change in changes
+            for item in _of_change(mapping, change, False)
+        ],
     )
 
 
-def _of_change(change: Change, known: bool) -> Iterator[Finding]:
+def _of_change(
+    mapping: ObjectMapping, change: Change, known: bool
+) -> Iterator[Finding]:
     """A draft that could not be made has its own finding from the mapping."""
     if change.kind in HELD_BACK and not known:
         yield _finding(change, "", f"{HELD_BACK[change.kind]}: {change.reason}")
@@ -72,14 +79,13 @@ def _of_change(change: Change, known: bool) -> Iterator[Finding]:
         yield _finding(change, target, kept_text(theirs, ours))
 
     for target in change.stuck:
-        yield _finding(change, target, STUCK)
+        severity = "attention" if target in mapping.fields else "note"
+        yield _finding(change, target, stuck_text(mapping, target), severity)
 
     if change.kind == "unchanged" and change.reason.startswith(
         "changed in the source"
     ):
-        yield Finding(
-            change.object, change.key, STAGE, "", "note", change.reason
-        )
+        yield _finding(change, "", change.reason, "note")
 
 
 def _left_out(decision: Decision) -> Iterator[Finding]:
@@ -96,8 +102,15 @@ def _left_out(decision: Decision) -> Iterator[Finding]:
         )
 
 
-def _finding(change: Change, target: str, text: str) -> Finding:
-    return Finding(change.object, change.key, STAGE, target, "attention", text)
+def _finding(
+    change: Change, target: str, text: str, severity: str = "attention"
+) -> Finding:
+    return Finding(change.object, change.key, STAGE, target, severity, text)
+
+
+def stuck_text(mapping: ObjectMapping, target: str) -> str:
+    """What is said of a field whose value stays though none is wanted any more."""
+    return STUCK if target in mapping.fields else UNMAPPED
 
 
 def kept_text(theirs: str, ours: str) -> str:

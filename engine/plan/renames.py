@@ -11,7 +11,7 @@ from engine.errors import UnsafePlan
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.journal import OPEN, entries
-from engine.store.links import links_of, stream_links
+from engine.store.links import count_links, links_of, stream_links
 from engine.store.renames import (
     ROWS,
     Renames,
@@ -107,9 +107,12 @@ def _rename_files(
 
 
 def refuse_lost(run: Run) -> None:
-    """Refuse a spec that lost an object with rows and gained one that would duplicate them."""
+    """Refuse a spec that lost an object with rows and gained one that would duplicate them; tell
+    how many rows any other lost object has.
+    """
     with run.store.begin() as connection:
         linked = linked_objects(connection)
+        written = count_links(connection)
     lost = {
         name: resource
         for name, resource in linked.items()
@@ -125,6 +128,10 @@ def refuse_lost(run: Run) -> None:
                     f" into objects.{heir.name} if it was renamed; if they are two objects,"
                     f" keep {name!r} with `enabled: false`"
                 )
+        run.notice(
+            f"{name}: {written[name]} rows are no longer kept up, for the spec has no such object;"
+            " delete them in the destination, or keep them as they are"
+        )
 
 
 def _heirs(

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from engine.plan.notes import STUCK, kept_text
+from engine.plan.notes import kept_text, stuck_text
 from engine.report.document import shown
 from engine.report.terminal import heading, line
 from engine.report.words import apart, clipped, known
@@ -120,7 +120,7 @@ def show_planned(run: Run, console: Console) -> None:
     heading(console, f"Records: {many:,}")
     for change in islice(planned(run), LISTED):
         line(console, f"  {_title(change)}")
-        for text in _fields(change):
+        for text in _fields(change, run):
             line(console, f"      {text}")
     if many > LISTED:
         line(console, f"  and {many - LISTED:,} more; --json lists them all")
@@ -133,7 +133,7 @@ def _title(change: Mapping[str, Any]) -> str:
     return f"{change['object']} {change['key']}: {change['kind']}{row}{cost}{reason}"
 
 
-def _fields(change: Mapping[str, Any]) -> Iterator[str]:
+def _fields(change: Mapping[str, Any], run: Run) -> Iterator[str]:
     for item in change["send"]:
         if change["kind"] == "create":
             text = clipped(item["value"], WIDE) or NOTHING
@@ -146,7 +146,8 @@ def _fields(change: Mapping[str, Any]) -> Iterator[str]:
         yield f"{item['target']}: {text}"
 
     for target in change["stuck"]:
-        yield f"{target}: {STUCK}"
+        mapping = run.spec.objects[change["object"]]
+        yield f"{target}: {stuck_text(mapping, target)}"
 
 
 def _both(before: str, after: str) -> tuple[str, str]:

@@ -26,8 +26,9 @@ class StelAccount:
         self.switches = read_switches(options.switches)
         self.forbidden = frozenset(filter(None, self.switches["forbidden"].split(",")))
         wall_creation = self.switches["creation_date"] == "wall"
-        self.world = World(options.seed, options.size, wall_creation, self.switches["token_round"])
         self.overlay = Overlay(options.data, options.seed, options.size)
+        size, token_round = self.overlay.size, self.switches["token_round"]
+        self.world = World(options.seed, size, wall_creation, token_round)
         self.rows = Rows(self.world, self.overlay)
         self.quota = Quota(options.plan, options.clock, self.overlay, self.switches)
         self.writer = Writer(self.rows, options.clock.now, self.switches)

@@ -9,6 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from sandbox.options import SIZE
+
 Record = dict[str, Any]
 _TABLES = """
 create table if not exists about (name text primary key, value text not null);
@@ -23,7 +25,7 @@ create table if not exists counter (name text primary key, value integer not nul
 class Overlay:
     """Changed and added records by collection and index, and counters that outlive a restart."""
 
-    def __init__(self, path: Path | None, seed: int, size: int) -> None:
+    def __init__(self, path: Path | None, seed: int, size: int | None) -> None:
         if path:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._sqlite = sqlite3.connect(
@@ -32,7 +34,7 @@ class Overlay:
         self._sqlite.execute("pragma journal_mode = wal")
         self._sqlite.execute("pragma synchronous = off")
         self._sqlite.executescript(_TABLES)
-        self._check(path, f"seed {seed}, size {size}")
+        self.size = self._check(path, seed, size)
         self.records: defaultdict[str, dict[int, Record]] = defaultdict(dict)
         for collection, place, body in self._sqlite.execute(
             "select * from changed order by collection, place"
@@ -40,16 +42,22 @@ class Overlay:
             self.records[collection][place] = json.loads(body)
         self.version = 0
 
-    def _check(self, path: Path | None, made_for: str) -> None:
-        """Indexes only mean something in the account they were written for."""
+    def _check(self, path: Path | None, seed: int, size: int | None) -> int:
+        """The records of the account: those asked for, or else those it was made with.
+
+        Indexes only mean something in the account they were written for.
+        """
+        made_for = f"seed {seed}, size {SIZE if size is None else size}"
         self._sqlite.execute("insert or ignore into about values ('made for', ?)", (made_for,))
         (found,) = self._sqlite.execute(
             "select value from about where name = 'made for'"
         ).fetchone()
-        if found != made_for:
+        held_seed, _, held_size = found.partition(", size ")
+        if held_seed != f"seed {seed}" or size not in (None, int(held_size)):
             raise ValueError(
                 f"{path} holds an account of {found}, not of {made_for}; use another file"
             )
+        return int(held_size)
 
     def put(self, collection: str, index: int, record: Record) -> None:
         """Keep the new state of one row."""

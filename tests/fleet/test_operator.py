@@ -155,7 +155,7 @@ def test_the_next_step_is_one_of_the_fleets(project: Path) -> None:
     with pytest.raises(UsageError) as wrong:
         load_migration(Path(os.path.relpath(edit_back(project))))
     assert str(project.parent.parent) not in worded(str(wrong.value), project, ACME) and "specs/stel" in worded(str(wrong.value), project, ACME)
-    surprising = "x – see why in `etl status` or with `etl plan SPEC --records`; correct the spec, or add --yes to go on all the same"
+    surprising = "x – see why with `etl plan SPEC --records`; correct the spec, or add --yes to go on all the same"
     assert worded(surprising, project, ACME).endswith("etl fleet start acme delta --yes")
 
 

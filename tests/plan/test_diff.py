@@ -259,4 +259,4 @@ def test_what_people_keep_stays_as_it_was_written(table: Desk) -> None:
     found = merged(table, wanted, known, {"name": "Ann", "email": "p@x.es", "phone": "1", "score": 9})
     assert (found.send, found.stuck) == ({"name": "Ann B"}, ("phone",))
     assert {target for target, _, _ in found.conflicts} == {"email", "score"}
-    assert written_after(found, resolved(table, wanted), known) == {"name": "Ann B", "email": "a@x.es", "phone": "1"}
+    assert written_after(found, resolved(table, wanted), known, table.run.spec) == {"name": "Ann B", "email": "a@x.es", "phone": "1"}

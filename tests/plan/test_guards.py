@@ -42,10 +42,12 @@ def asked(folder: Path, made: Plan, linked: int, yes: bool = False, **spec: Any)
     ],
 )
 def test_deletions(delete: int, linked: int, words: str, tmp_path: Path) -> None:
-    """More than two rows and more than a share of them are not deleted without a question, however few there are."""
+    """More than two rows and more than a share of them are not deleted without a question, however few there are;
+    the question says where the reasons stand."""
     found = asked(tmp_path, plan(delete=delete), linked)
     assert words in found
     assert bool(found) is bool(words)
+    assert "etl status" not in found and ("with `etl plan SPEC --records`; correct the spec" in found) is bool(words)
 
 
 @pytest.mark.parametrize(

@@ -149,3 +149,23 @@ def test_stel_order_stands_under_app() -> None:
         assert running.base_url.endswith("/app")
         origin = running.base_url.removesuffix("/app")
         assert loopback.get(f"{origin}/__sandbox__/stats").is_success
+
+
+def test_a_size_that_is_not_asked_for_is_what_the_file_holds(tmp_path: Path) -> None:
+    """An account made with a size opens without one and is the same; another size is refused, in one line."""
+    file = tmp_path / "account.sqlite"
+
+    def rows(*size: str) -> dict[str, int]:
+        with launch("stel_order", data=file, extra_args=size) as running:
+            found: dict[str, int] = loopback.get(running.base_url.removesuffix("/app") + "/__sandbox__/stats").json()["rows"]
+            return found
+
+    made = rows("--size", "400")
+    assert rows() == made
+    assert rows("--size", "400") == made
+    failed = pytest.raises(NotStarted, match=r"holds an account of seed 1, size 400, not of seed 1, size 500; use another file$")
+    with failed as refused, launch("stel_order", data=file, extra_args=("--size", "500")):
+        pass
+    assert "Usage" not in str(refused.value) and "\n" not in str(refused.value)
+    with pytest.raises(NotStarted, match="seed 1, size 400, not of seed 2"), launch("stel_order", data=file, extra_args=("--seed", "2")):
+        pass

@@ -21,9 +21,15 @@ from engine.connector.addressing import addressed
 from engine.connector.auth import Account
 from engine.connector.client import Client
 from engine.connector.load import load_connector
-from engine.connector.model import Connector
-from engine.connector.rate_limit import Clock, RateLimiter
-from engine.errors import ATTENTION, DONE, UnsafePlan, UsageError
+from engine.connector.model import Connector, Limit
+from engine.connector.rate_limit import PATIENCE, Clock, RateLimiter
+from engine.errors import (
+    ATTENTION,
+    DONE,
+    QuotaExhausted,
+    UnsafePlan,
+    UsageError,
+)
 from engine.report import terminal
 from engine.report.document import private
 from engine.report.words import clean
@@ -32,7 +38,7 @@ from workbench.connectors import found as connector_found
 from workbench.excerpt import excerpt
 from workbench.probe import report
 from workbench.probe.bodies import given
-from workbench.probe.check import Choice, bound, check
+from workbench.probe.check import Bound, Choice, bound, check
 from workbench.probe.found import Declared, Finding
 from workbench.probe.scene import Probe
 from workbench.probe.tape import Tape
@@ -126,7 +132,10 @@ def check_command(
     _ask(loaded, account, choice, options["yes"])
     most = bound(loaded, choice)
     calls = min(options["calls"] or most.calls, most.calls)
-    _announce(loaded, account, choice, calls, most.cost)
+    cost = -(-most.cost * calls // most.calls)  # of fewer calls, their share
+    plan = options["plan"] or loaded.plans[0]
+    _announce(loaded, account, choice, plan, Bound(calls, cost))
+    _refuse_beyond(loaded, plan, options["seats"], Bound(calls, cost))
     declared, found = Declared(read(path)), list[Finding]()
     with _probing(loaded, account, declared, calls, options) as probe:
         try:
@@ -137,6 +146,9 @@ def check_command(
                     report.redacted(item, probe.client.redact)
                 ),
             )
+        except QuotaExhausted:
+            click.echo(f"these are the limits of {_of(plan)}", err=True)
+            raise
         finally:
             about = {
                 "connector": loaded.name,
@@ -210,24 +222,51 @@ def _ask(
     click.confirm(question, abort=True, err=True)
 
 
+def _of(plan: str) -> str:
+    return f"plan {plan}: name the account's own with --plan"
+
+
 def _announce(
     connector: Connector,
     account: Account,
     choice: Choice,
-    calls: int,
-    cost: int,
+    plan: str,
+    most: Bound,
 ) -> None:
     what = "reads and writes" if choice.write else "reads only"
     spent = (
-        f" ({cost:,} units of cost)"
+        f" ({most.cost:,} units of cost)"
         if any(limit.unit == "cost" for limit in connector.limits)
         else ""
     )
     announced = (
         f"{connector.title} at {account.base_url}: {what}, {len(choice.names)}"
-        f" resources, at most {calls:,} calls{spent}"
+        f" resources, at most {most.calls:,} calls{spent}, paced by --plan {plan}"
     )
     click.echo(clean(announced), err=True)
+
+
+def _refuse_beyond(
+    connector: Connector, plan: str, seats: int, most: Bound
+) -> None:
+    """Raise UsageError where a check may take more than a limit that nobody waits for, as that of
+    a day: it would stop in the middle.
+    """
+    for limit in connector.limits:
+        taken = most.calls if limit.unit == "calls" else most.cost
+        allowed = limit.allowance(plan, seats)
+        counts_all = limit.general and not limit.methods
+        if counts_all and limit.seconds > PATIENCE and taken > allowed:
+            fewer = int(most.calls * allowed // taken)
+            raise UsageError(
+                f"the check may take {taken:,} {_unit(limit)}, and the limit {limit.name!r} allows"
+                f" {allowed:,.0f} to {_of(plan)}, or try less with --only RESOURCE or"
+                f" --calls {fewer}"
+            )
+
+
+def _unit(limit: Limit) -> str:
+    return "calls" if limit.unit == "calls" else "units of cost"
 
 
 @contextmanager

@@ -125,6 +125,23 @@ def test_no_value_and_no_key_is_ever_shown(tmp_path: Path, quick_etl: Etl, serve
     assert "\x1b" not in text and "\u202e" not in text
 
 
+def test_a_check_beyond_a_day_s_allowance_does_not_begin(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
+    """Before the first call it says which plan was taken, and what to name; with the right plan, or fewer calls, it goes on."""
+    server, path = serve(), tmp_path / "acme.yaml"
+    text = FILE.read_text(encoding="utf-8")
+    assert "small: 5000" in text
+    path.write_text(text.replace("small: 5000", "small: 30"), encoding="utf-8")
+    code, told = run_etl("connector", "check", str(path), "--env", "trial.env")
+    assert (code, server.calls) == (2, []), told
+    assert "paced by --plan small" in told
+    assert "the limit 'day' allows 30 to plan small: name the account's own with --plan" in told and "--calls 30" in told
+
+    code, told = run_etl("connector", "check", str(path), "--env", "trial.env", "--calls", "30")
+    assert "the limit 'day'" not in told and 0 < len(server.calls) <= 30
+    code, told = run_etl("connector", "check", str(path), "--env", "trial.env", "--plan", "large")
+    assert "paced by --plan large" in told and len(server.calls) > 30, told
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
