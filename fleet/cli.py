@@ -21,7 +21,7 @@ from engine.cli.screen import print_result
 from engine.config.document import parse
 from engine.errors import StoreError, UsageError
 from fleet import queue, records, registering, status
-from fleet.ending import Goal, opening, span
+from fleet.ending import Goal, continued, opening, span
 from fleet.forecast import added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
@@ -244,20 +244,39 @@ def start(  # noqa: PLR0913
     with engine.begin() as connection, _all_or_none(names):
         for name in sorted(set(names)):
             of = records.resting(connection, name)
-            job = queue.put(app, connection, of.name, first, of.version)
-            records.aim(connection, of.name, goal, first, job)
-            found.append(of)
-    for of in found:
+            aim, begins = _aimed(goal, of, first)
+            job = queue.put(app, connection, of.name, begins, of.version)
+            records.aim(connection, of.name, aim, begins, job)
+            found.append((of, aim, begins))
+    for of, aim, begins in found:
         other = of.version != queue.VERSION
         by = f", for workers of etl {of.version}" if other else ""
         click.echo(
-            f"{of.name}: {stage} is queued for {status.moment(first)} UTC{by}"
+            f"{of.name}: {stage} is queued for {status.moment(begins)} UTC{_again(aim)}{by}"
         )
     workers = records.workers(engine)
-    for version in sorted({of.version for of in found} - {*workers}):
+    for version in sorted({of.version for of, _, _ in found} - {*workers}):
         click.echo(
             f"no worker of etl {version} lives – start one: {status.A_WORKER}"
         )
+
+
+def _aimed(goal: Goal, of: Member, first: float) -> tuple[Goal, float]:
+    """What a migration is to do, and from when on: a yes to what it waits with leaves its times as
+    they are, unless they are over.
+    """
+    kept = continued(goal, of.goal) if of.state == "waiting" else goal
+    begins = opening(kept.window, first)
+    if kept.until and begins > kept.until:
+        return goal, first
+    return kept, begins
+
+
+def _again(goal: Goal) -> str:
+    if not goal.every:
+        return ""
+    until = f" until {status.moment(goal.until)} UTC" if goal.until else ""
+    return f", and every {goal.every:.0f} s after it{until}"
 
 
 @fleet_group.command("stop")

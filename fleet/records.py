@@ -15,9 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError, UsageError
 from engine.store.lease import lease
-from engine.store.tables import open_store
+from engine.store.tables import VERSION, open_store
 from fleet.bundle import Bundle
-from fleet.ending import OCCUPIED, Ended, Goal, Next, State, marked
+from fleet.ending import OCCUPIED, Ended, Goal, Next, State, begun, marked
 
 SCHEMA = "fleet"
 SOON = 5.0  # seconds that a store is held just to see whether it is free
@@ -459,11 +459,13 @@ def begin_turn(
         current = _locked(connection, of.name)
         if current is None or not _is_wanted(current, of.job):
             return 0
+        assert current.goal is not None
         _close(connection, of.name, now)
         made = connection.execute(
             turns.insert().values(row).returning(turns.c.id)
         )
-        _enter(connection, of.name, Next("running", now, of.failures), {})
+        goal = {"goal": json.dumps(asdict(begun(current.goal)))}
+        _enter(connection, of.name, Next("running", now, of.failures), goal)
         return int(made.scalar_one())
 
 
@@ -473,7 +475,8 @@ def occupy(
     """Enter the accounts of a turn, which begins with that: "", or which migration is at work on
     one of them.
 
-    The turn itself, where it was taken for dead meanwhile.
+    The turn itself, where it was taken for dead meanwhile. What the migration has of before, for
+    a turn that was taken for dead, stays taken.
     """
     rows = [{"account": account, "name": name} for account in accounts]
     going = (turns.c.id == turn, turns.c.ended == 0)
@@ -481,22 +484,27 @@ def occupy(
         begins = turns.update().where(*going).values(began=now)
         if not connection.execute(begins).rowcount:
             return name
-        _leave(connection, name)
         taken = insert(occupied).values(rows).on_conflict_do_nothing()
-        got = connection.execute(taken.returning(occupied.c.account)).all()
-        if len(got) == len(rows):
+        got = connection.execute(taken.returning(occupied.c.account))
+        new = [*got.scalars()]
+        asked = occupied.c.account.in_(accounts)
+        whose = connection.execute(sa.select(occupied.c.name).where(asked))
+        names = [*whose.scalars()]
+        if names.count(name) == len(rows):
             return ""
-        _leave(connection, name)
-        others = sa.select(occupied.c.name).where(
-            occupied.c.account.in_(accounts)
-        )
-        return str(connection.execute(others).scalar() or name)
+        connection.execute(occupied.delete().where(occupied.c.account.in_(new)))
+        return next((other for other in names if other != name), name)
 
 
 def _close(connection: sa.Connection, name: str, now: float) -> None:
+    _end(connection, now, turns.c.name == name, turns.c.ended == 0)
+
+
+def _end(
+    connection: sa.Connection, now: float, *which: sa.ColumnElement[bool]
+) -> None:
     lost = {"ended": now, "reason": "its worker is gone; the next turn goes on"}
-    left = (turns.c.name == name, turns.c.ended == 0)
-    connection.execute(turns.update().where(*left).values(**lost))
+    connection.execute(turns.update().where(*which).values(**lost))
 
 
 def lost_job(
@@ -613,19 +621,35 @@ def close_left(connection: sa.Connection, now: float) -> None:
     doing = sa.select(_JOBS.c.id).where(
         _JOBS.c.lock == turns.c.name, _STATUS == "doing"
     )
-    left = sa.select(turns.c.name).where(turns.c.ended == 0, ~doing.exists())
-    for name in connection.execute(left).scalars().all():
-        _close(connection, name, now)
+    # one statement: a turn that begins meanwhile is another one of the same name
+    _end(connection, now, turns.c.ended == 0, ~doing.exists())
 
 
-def left_accounts(engine: sa.Engine) -> list[str]:
-    """Migrations that have accounts and no turn that goes on."""
+def left_accounts(engine: sa.Engine) -> list[tuple[str, str]]:
+    """Migrations that have accounts and no turn that goes on, and the version of each."""
     going = sa.select(turns.c.id).where(
         turns.c.name == occupied.c.name, turns.c.ended == 0
     )
-    left = sa.select(occupied.c.name).where(~going.exists()).distinct()
+    left = (
+        sa.select(occupied.c.name, migrations.c.version)
+        .join(migrations, migrations.c.name == occupied.c.name)
+        .where(~going.exists())
+        .distinct()
+        .order_by(occupied.c.name)
+    )
     with engine.connect() as connection:
-        return list(connection.execute(left).scalars())
+        return [(name, version) for name, version in connection.execute(left)]
+
+
+def has_store_of_now(engine: sa.Engine, name: str) -> bool:
+    """Whether the store of a migration is one of this version of etl, which opens it as it is."""
+    meta = sa.table(
+        "meta", sa.column("name"), sa.column("value"), schema=schema_of(name)
+    )
+    version = sa.select(meta.c.value).where(meta.c.name == "version")
+    with engine.connect() as connection:
+        there = sa.inspect(connection).has_table("meta", schema=meta.schema)
+        return there and connection.execute(version).scalar() == str(VERSION)
 
 
 def free(engine: sa.Engine, name: str) -> None:
@@ -696,8 +720,8 @@ def end_turn(  # noqa: PLR0913
         # it was none: only its reason is of interest
         if ended.code == OCCUPIED:
             connection.execute(turns.delete().where(turns.c.id == turn))
-        if current.goal is not None and _is_wanted(current, of.job):
-            goal = asdict(marked(current.goal, ended))
+        if of.goal is not None and _is_wanted(current, of.job):
+            goal = asdict(marked(of.goal, ended))
             _enter(connection, of.name, after, {"goal": json.dumps(goal)})
         else:
             after = Next(current.state)

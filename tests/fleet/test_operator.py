@@ -182,6 +182,33 @@ def test_stages_that_need_a_word(url: str, engine: sa.Engine, project: Path) -> 
     assert goal is not None and goal.yes and goal.stage == "run"
 
 
+@pytest.mark.parametrize(
+    ("more", "times"),
+    [((), (1800.0, 2_000_000_000.0, "22:00-06:00")), (("--window", "01:00-02:00"), (1800.0, 2_000_000_000.0, "01:00-02:00"))],
+    ids=["as they were", "another window"],
+)
+def test_a_yes_leaves_the_times_of_a_delta(
+    url: str, engine: sa.Engine, project: Path, more: tuple[str, ...], times: tuple[float, float, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A delta that repeats and has stopped at a surprising plan repeats after the step that it names; times that are over, or of another stage, do not come back."""
+    typed(url, "add", "acme", str(project))
+
+    def waits(until: float) -> None:
+        goal = json.dumps({"stage": "delta", "every": 1800.0, "until": until, "window": "22:00-06:00", "good": True})
+        postgres.execute(url, f"UPDATE fleet.migrations SET state = 'waiting', goal = '{goal}'")
+
+    waits(2_000_000_000.0)
+    typed(url, "start", "acme", "delta", "--yes", *more)
+    goal = records.member(engine, "acme").goal
+    assert goal is not None and (goal.every, goal.until, goal.window) == times and goal.yes and not goal.good
+    assert "every 1800 s after it until 2033-05-18" in capsys.readouterr().out
+    for until, words in ((1_000_000.0, ("delta", "--yes")), (2_000_000_000.0, ("run", "--yes")), (2_000_000_000.0, ("delta",))):
+        waits(until)
+        typed(url, "start", "acme", *words)
+        goal = records.member(engine, "acme").goal
+        assert goal is not None and (goal.every, goal.until, goal.window) == (0.0, 0.0, ""), words
+
+
 def test_a_stop_leaves_what_rests(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What waits for a person says so after a `stop`, too; what is at work ends after its calls in flight, and is told so."""
     for name in ("acme", "bolt"):
