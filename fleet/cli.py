@@ -53,7 +53,8 @@ def _database(
             "give --db postgresql://HOST/DATABASE, or set ETL_FLEET_DB"
         )
     # turns get the address over a pipe, and nothing else of this environment
-    engine = records.connect(url, os.environ.get("PGPASSWORD", ""))
+    said = (os.environ.get(name, "") for name in ("PGPASSWORD", "PGUSER"))
+    engine = records.connect(url, *said)
     context.call_on_close(engine.dispose)
     context.meta[DATABASE] = engine
     return engine
@@ -82,7 +83,7 @@ class Commands(click.Group):
 
 
 def _unusable(engine: sa.Engine, error: Exception) -> StoreError:
-    where = engine.url.render_as_string(hide_password=True)
+    where = records.shown(engine)
     return StoreError(
         f"the database {where} cannot be used: {records.said(error)}"
     )
@@ -333,8 +334,9 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
 @click.option(
     "--notify",
     default="",
+    envvar="ETL_FLEET_NOTIFY",
     metavar="URL|COMMAND",
-    help="Is told what happens, as JSON.",
+    help="Is told what happens, as JSON; default $ETL_FLEET_NOTIFY.",
 )
 @click.option(
     "--metrics",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 from collections import Counter
@@ -162,10 +163,10 @@ AWAY = (
 )
 
 
-def connect(url: str, password: str = "") -> sa.Engine:
+def connect(url: str, password: str = "", user: str = "") -> sa.Engine:
     """The database, over connections that are looked at before they are used; raises UsageError
     where the address is none of PostgreSQL. A password that stands beside the address may hold
-    any character.
+    any character; it is that of the user that stands there too, or of the one who calls.
     """
     try:
         parsed = sa.make_url(url)
@@ -181,7 +182,8 @@ def connect(url: str, password: str = "") -> sa.Engine:
             " postgresql://HOST/DATABASE"
         )
     if password and not parsed.password:
-        parsed = parsed.set(password=password)
+        whose = parsed.username or user or getpass.getuser()
+        parsed = parsed.set(username=whose, password=password)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
@@ -857,6 +859,11 @@ def busy(other: str) -> str:
     return f"{other} is at work on the account"
 
 
+def shown(engine: sa.Engine) -> str:
+    """The database's address without a password, which may stand in its query as well."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
 def is_waited_for(engine: sa.Engine, name: str) -> bool:
     """Whether another migration would begin if this one left their account."""
     others = sa.select(migrations.c.name).where(
@@ -886,7 +893,7 @@ def said(error: Exception) -> str:
 
 def check(engine: sa.Engine) -> None:
     """Raise StoreError where the database is not a fleet's, or an older one's."""
-    where = engine.url.render_as_string(hide_password=True)
+    where = shown(engine)
     with engine.connect() as connection:
         there = sa.inspect(connection).get_table_names(schema=SCHEMA)
     if "migrations" not in there:

@@ -138,3 +138,22 @@ def test_a_command_takes_the_password_of_the_environment(url: str, monkeypatch: 
     monkeypatch.setenv("PGPASSWORD", "a@b")
     seen = fleet_group.commands["status"].make_context("status", ["--db", url]).params["engine"]
     assert seen.url.password == "a@b"
+
+
+def test_no_password_is_printed(url: str) -> None:
+    """One that stands in the address's query is shown nowhere, whether the database answers or not."""
+    for address in ("postgresql://127.0.0.1:1/fleet?user=ana&password=s3cret-word", f"{url}?password=s3cret-word"):
+        if address.startswith(url):
+            postgres.execute(url, "DROP TABLE fleet.crew")
+        with pytest.raises(StoreError) as refused:
+            typed(address, "status")
+        assert "s3cret-word" not in str(refused.value) and "127.0.0.1" in str(refused.value)
+
+
+def test_a_password_has_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address without a user gets the one that libpq would take, for a password has no place in an address without one."""
+    monkeypatch.setenv("PGPASSWORD", "a@b")
+    monkeypatch.setenv("PGUSER", "ana")
+    seen = fleet_group.commands["status"].make_context("status", ["--db", "postgresql://db/fleet"]).params["engine"]
+    store = sa.make_url(records.store_of(seen, "acme"))
+    assert (store.username, store.password) == ("ana", "a@b")

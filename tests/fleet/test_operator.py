@@ -9,6 +9,8 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ import sqlalchemy as sa
 from engine.cli.environment import named
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
-from fleet import queue, records, registering, worker
+from fleet import process, queue, records, registering, worker
 from fleet.cli import fleet_group
 from fleet.secrets import Secrets
 from fleet.wording import STEPS, Told, worded
@@ -274,7 +276,114 @@ def test_a_surprising_plan_is_carried_out_once_somebody_says_yes(tmp_path: Path)
         assert done["code"] in (0, 1) and done["verdict"]["created"] > 0, done
 
 
+# -- what stands in a turn's way
+
+
+def waits_for_a_turn(url: str, project: Path, *words: str) -> None:
+    """A migration that is to do something, before any worker has it."""
+    typed(url, "add", "acme", str(project))
+    typed(url, "start", "acme", *words)
+
+
+def test_a_turn_ends_with_the_window_that_it_began_in(
+    url: str, engine: sa.Engine, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its window is over before its process is there: it is the one that was open when the turn was judged."""
+    monkeypatch.setattr(process, "LOOKS", 0.1)
+    now = datetime.now(UTC)
+    waits_for_a_turn(url, project, "sample", "--window", f"{now - timedelta(hours=2):%H:%M:%S}-{now + timedelta(seconds=3):%H:%M:%S}")
+    command = "sh -c 'sleep 4; echo STEL_ORDER_API_KEY=k3y-of-nobody; echo PIPEDRIVE_API_TOKEN=t0ken-of-nobody'"
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command=command), 1, print)
+    with pytest.raises(queue.Again) as again:
+        asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
+    assert records.turns_of(engine, "acme")[0].code == 130
+    assert again.value.at - now.timestamp() > 70_000
+
+
+def test_a_folder_that_cannot_be_written_parks_no_migration(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """The turn goes back, is not counted, and the worker says which folder it is; a worker that starts with such a folder does not."""
+    waits_for_a_turn(url, project, "sample")
+    (tmp_path / "work").write_text("a file", encoding="utf-8")
+    said: list[str] = []
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="true"), 1, said.append)
+    for _ in range(3):
+        postgres.execute(url, "UPDATE fleet.migrations SET at = 0")
+        before = time.time()
+        with pytest.raises(queue.Again) as again:
+            asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
+        assert 15 < again.value.at - before < 60
+    of = records.member(engine, "acme")
+    assert (of.state, of.failures) == ("queued", 0) and str(tmp_path / "work") in of.reason
+    assert said[0].startswith("acme: ") and str(tmp_path / "work") in said[0], said
+    with pytest.raises(UsageError, match=f"--work {tmp_path / 'work'} cannot be written"):
+        typed(url, "worker", "--secrets-command", "true", "--work", str(tmp_path / "work"))
+
+
+def test_a_database_that_is_away_is_asked_again_with_pauses(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """Where a turn cannot even read its files, it is tried again later, as with a store that is away, and not at once."""
+    waits_for_a_turn(url, project, "sample")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    begun = records.begin_turn(engine, of, "sample", "a:1", time.time())
+    busy = sa.create_engine(engine.url, connect_args=records.LINK, pool_size=1, max_overflow=0, pool_timeout=0.2)
+    made = worker.Worker(busy, tmp_path / "work", Secrets(command="true"), 1, print)
+
+    async def taken() -> None:
+        held = busy.connect()
+        asyncio.get_running_loop().call_later(1.0, held.close)
+        assert of.goal is not None
+        await worker._taken(made, of, of.goal, begun, time.time())
+
+    with pytest.raises(queue.Again):
+        asyncio.run(taken())
+    busy.dispose()
+    of = records.member(engine, "acme")
+    assert (of.state, of.failures, of.reason) == ("retrying", 1, "the database was away")
+    assert records.turns_of(engine, "acme")[0].code == 5
+
+
 # -- news
+
+
+def test_a_turn_that_is_cut_and_leads_to_waiting_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """Where a worker ends after the time of a delta is over, nobody goes on with it: people hear that, and why."""
+    waits_for_a_turn(url, project, "delta", "--every", "1s", "--until", "2035-12-01T00:00")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    goal = replace(of.goal, until=time.time() - 1, good=True)
+    of = replace(of, goal=goal)
+    begun = records.begin_turn(engine, of, "delta", "a:1", time.time())
+    news = tmp_path / "news.json"
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="sh -c 'touch began; sleep 60'"), 1, print, f"cp /dev/stdin '{news}'")
+
+    async def cut() -> None:
+        taken = asyncio.create_task(worker._taken(made, of, goal, begun, time.time()))
+        while not Path("began").exists():
+            await asyncio.sleep(0.05)
+        taken.cancel()
+        await taken
+        await asyncio.wait(made.telling, timeout=30)
+
+    with contextlib.chdir(tmp_path):
+        asyncio.run(cut())
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["name"], told["what"], told["code"], told["next"]) == ("acme", "failed", 130, 0.0)
+    assert told["reason"] == "it is not done – the time it was given is over"
+
+
+def test_a_turn_that_was_stopped_is_not_said_to_go_on(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """What was taken for dead goes on elsewhere only where it is to go on."""
+    waits_for_a_turn(url, project, "sample")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    begun = records.begin_turn(engine, of, "sample", "a:1", time.time())
+    said: list[str] = []
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
+    postgres.execute(url, "UPDATE fleet.turns SET ended = 1")
+    asyncio.run(worker._taken(made, of, of.goal, begun, time.time()))
+    typed(url, "stop", "acme")
+    asyncio.run(worker._taken(made, of, of.goal, begun, time.time()))
+    assert said == ["acme: this turn was taken for dead, and goes on elsewhere", "acme: this turn was taken for dead; the migration is stopped"]
 
 
 def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
@@ -290,7 +399,7 @@ def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Pa
     made = worker.Worker(engine, tmp_path / "work", secrets, 1, said.append, f"cp /dev/stdin '{news}'")
 
     async def stopped() -> None:
-        taken = asyncio.create_task(worker._taken(made, of, of.goal, begun))
+        taken = asyncio.create_task(worker._taken(made, of, of.goal, begun, time.time()))
         while not Path("began").exists():
             await asyncio.sleep(0.05)
         await asyncio.to_thread(typed, url, "stop", "acme")
