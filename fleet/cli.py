@@ -39,6 +39,8 @@ ASKED = {
     "rebind": "rebind says that both accounts are the same ones, under another key or address",
 }
 CONFIRMED = ("sample", "run", "delta", *ASKED)
+REMADE = ("sample", "run", "delta")
+REFRESHED = ("plan", "sample", "run")
 WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
 DATABASE = (
     "etl fleet --db"  # among what the commands of one call have in common
@@ -173,6 +175,17 @@ def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
         )
 
 
+def _check_once(stage: str, remake_fields: bool, refresh: bool) -> None:
+    if remake_fields and stage not in REMADE:
+        raise UsageError(
+            f"--remake-fields is for {', '.join(REMADE)}, not {stage}"
+        )
+    if refresh and stage not in REFRESHED:
+        raise UsageError(
+            f"--refresh is for {', '.join(REFRESHED)}, not {stage}"
+        )
+
+
 @contextmanager
 def _all_or_none(names: Sequence[str]) -> Iterator[None]:
     try:
@@ -214,6 +227,16 @@ def _setting(written: str) -> tuple[str, Any]:
     is_flag=True,
     help="Roll back, rebind, or carry out a plan that a turn has stopped at.",
 )
+@click.option(
+    "--remake-fields",
+    is_flag=True,
+    help="Make custom fields anew that people have deleted, and fill them; one turn does.",
+)
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Read the source again from the start; one turn does.",
+)
 @db
 def start(  # noqa: PLR0913
     names: Sequence[str],
@@ -223,13 +246,24 @@ def start(  # noqa: PLR0913
     at: str | None,
     window: str,
     yes: bool,
+    remake_fields: bool,
+    refresh: bool,
     engine: sa.Engine,
 ) -> None:
     """Give migrations something to do: STAGE is plan, sample, run, delta, verify, rebind or
     rollback.
     """
     _check_stage(stage, interval(every), every is not None, yes)
-    goal = Goal(stage, interval(every), moment_of(until), window, yes)
+    _check_once(stage, remake_fields, refresh)
+    goal = Goal(
+        stage,
+        interval(every),
+        moment_of(until),
+        window,
+        yes,
+        remake_fields,
+        refresh,
+    )
     if window:
         span(window)
     now = time.time()

@@ -56,6 +56,10 @@ class Goal:
     until: float = 0.0  # no turn begins after it; 0 for no end
     window: str = ""  # 22:00-06:00, UTC
     yes: bool = False  # a surprising plan is carried out, too, by one turn
+    remake_fields: bool = (
+        False  # fields that people have deleted are made anew, by one turn
+    )
+    refresh: bool = False  # what was read is read again, by one turn
     good: bool = False  # whether its last turn was
     failed: int = 0  # the code that failures in a row are counted of
 
@@ -87,15 +91,27 @@ def begun(goal: Goal) -> Goal:
     """A goal while a turn goes on, which may be killed: it was not good then, and what a person
     has said yes to was said to this turn.
     """
-    return replace(goal, good=False, yes=False)
+    return replace(_said_once(goal, False), good=False)
+
+
+def _said_once(goal: Goal, left: bool) -> Goal:
+    """A goal with what was said to one turn only, if that is left."""
+    return replace(
+        goal,
+        yes=goal.yes and left,
+        remake_fields=goal.remake_fields and left,
+        refresh=goal.refresh and left,
+    )
 
 
 def continued(goal: Goal, before: Goal | None) -> Goal:
-    """A goal that goes on with the times of the one before, which waits for a person's yes.
+    """A goal that goes on with the times of the one before, which waits for what is said to one
+    turn.
 
     Nothing is kept of another stage, or of times that are said anew.
     """
-    if before is None or before.stage != goal.stage or not goal.yes:
+    answers = goal.yes or goal.remake_fields or goal.refresh
+    if before is None or before.stage != goal.stage or not answers:
         return goal
     return replace(
         goal,
@@ -108,9 +124,9 @@ def continued(goal: Goal, before: Goal | None) -> Goal:
 def marked(goal: Goal, ended: Ended) -> Goal:
     """A goal, as its turn was begun with it, that remembers how that turn ended.
 
-    A yes is left only by a turn that never had the store: it has carried nothing out.
+    What was said once is left only by a turn that never had the store: it has carried nothing out.
     """
-    goal = replace(goal, yes=goal.yes and not ended.held)
+    goal = _said_once(goal, not ended.held)
     good = ended.code in DONE
     if good or ended.code == PAUSED:
         return replace(goal, good=good, failed=0)

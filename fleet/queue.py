@@ -29,6 +29,7 @@ VERSION = version("declared-etl")
 TURN = "turn"
 STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
 HEARTBEAT = 5.0
+FORGETS = 3600.0  # seconds between two looks for what is old
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count seconds from here
 
@@ -151,9 +152,15 @@ def make_queue(engine: sa.Engine) -> str:
             _apply(driver, SchemaManager.get_schema())
         for script in _later_than(found) if there else ():
             _apply(driver, script.read_text(encoding="utf-8"))
-        records.set_queue_version(connection, installed)
+        newer = _numbers(found) > _numbers(installed)
+        if not newer:
+            records.set_queue_version(connection, installed)
     if not there:
         return "made"
+    if newer:
+        return (
+            f"left as it is, for it is of {found}, newer than {installed} here"
+        )
     return "left" if found == installed else f"brought up from {found}"
 
 
@@ -293,11 +300,14 @@ async def rescues(
     app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
-    once = _once(tell)
+    once, forgot = _once(tell), 0.0
     while True:
         try:
             await asyncio.to_thread(records.seen, engine, worker, VERSION)
             await rescue(app, engine, tell, once)
+            if time.monotonic() - forgot > FORGETS:
+                await asyncio.to_thread(records.forget_old, engine)
+                forgot = time.monotonic()
         except Exception as error:  # whatever it is, the next look may succeed
             tell(
                 f"looking for workers that are gone has failed: {type(error).__name__}"

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,8 +21,10 @@ from fleet.bundle import Bundle
 from fleet.ending import OCCUPIED, Ended, Goal, Next, State, begun, marked
 
 SCHEMA = "fleet"
+KEPT = 200  # turns of a migration
 SOON = 5.0  # seconds that a store is held just to see whether it is free
 RESTING = ("idle", "waiting", "stopped")
+REGISTERED = ("bundle", "version", "secrets", "settings")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _data = sa.MetaData(schema=SCHEMA)
 
@@ -259,13 +261,13 @@ def register(
     engine: sa.Engine,
     name: str,
     bundle: Bundle,
-    instead_of: str = "",
+    instead_of: Member | None = None,
     **said: str,
 ) -> str:
     """Enter a migration or replace its files; the digest of those before, or "".
 
-    Raises UsageError where they are not the ones that they are to be `instead_of`, or another
-    version of etl has them in its queue.
+    Raises UsageError where it is not registered as it is to be replaced, `instead_of`, or another
+    version of etl has it in its queue.
     """
     kept = {
         "digest": bundle.digest,
@@ -289,7 +291,7 @@ def register(
                 f" in etl {said['version']}: etl fleet stop {name}"
             )
         before = known.bundle if known else ""
-        if instead_of and instead_of != before:
+        if instead_of and not _is_as_before(known, instead_of):
             raise UsageError(
                 f"{name} was registered anew meanwhile – look at it again"
             )
@@ -300,6 +302,13 @@ def register(
         )
         _forget_files(connection)
     return before
+
+
+def _is_as_before(known: Member | None, before: Member) -> bool:
+    """Whether nobody has registered a migration anew since it was looked at."""
+    return known is not None and all(
+        getattr(known, name) == getattr(before, name) for name in REGISTERED
+    )
 
 
 def _hold_files(connection: sa.Connection) -> None:
@@ -368,8 +377,16 @@ def member(engine: sa.Engine, name: str) -> Member:
 
 
 def _member(row: sa.Row[Any]) -> Member:
-    goal = Goal(**json.loads(row.goal)) if row.goal else None
-    return Member(**{**row._mapping, "goal": goal})
+    return Member(**{**row._mapping, "goal": _goal(row.goal)})
+
+
+def _goal(text: str) -> Goal | None:
+    """A goal as it was entered, which may be by a newer etl: what only that knows is its own."""
+    known = {field.name for field in fields(Goal)}
+    said = json.loads(text or "{}")
+    if not said:
+        return None
+    return Goal(**{name: said[name] for name in said if name in known})
 
 
 def bundle_of(engine: sa.Engine, name: str) -> Bundle:
@@ -616,6 +633,34 @@ def sweep(connection: sa.Connection) -> None:
     )
     done = ("succeeded", "failed", "cancelled", "aborted")
     connection.execute(_JOBS.delete().where(_STATUS.in_(done)))
+
+
+def forget_old(engine: sa.Engine) -> None:
+    """Forget what nobody asks for any more: events of the queue after a day, and turns but the
+    newest KEPT of each migration, and the newest of each stage and code, which `status` and `plan`
+    show.
+    """
+    events = sa.table(
+        "procrastinate_events", sa.column("at", sa.DateTime), schema=SCHEMA
+    )
+    a_day_ago = sa.func.now() - sa.func.make_interval(0, 0, 0, 1)
+    place = sa.func.row_number().over(
+        partition_by=turns.c.name, order_by=turns.c.id.desc()
+    )
+    placed = sa.select(turns.c.id, place.label("place")).subquery()
+    old = sa.select(placed.c.id).where(placed.c.place > KEPT)
+    newest = sa.select(sa.func.max(turns.c.id)).group_by(
+        turns.c.name, turns.c.stage, turns.c.code
+    )
+    with engine.begin() as connection:
+        connection.execute(events.delete().where(events.c.at < a_day_ago))
+        connection.execute(
+            turns.delete().where(
+                turns.c.id.in_(old),
+                turns.c.id.not_in(newest),
+                turns.c.ended != 0,
+            )
+        )
 
 
 def close_left(connection: sa.Connection, now: float) -> None:

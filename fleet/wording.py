@@ -62,6 +62,19 @@ STEPS = (
         "migrate with: etl run SPEC, or repeat with --yes",
         "migrate with: etl fleet start NAME run, or say yes: etl fleet start NAME STAGE --yes",
     ),
+    (
+        "is this the right account? If so, add --yes",
+        "is this the right account? If so: etl fleet start NAME STAGE --yes",
+    ),
+    # fields that people have deleted, and a source that has to be read again
+    (
+        "run with --remake-fields",
+        "go on with: etl fleet start NAME WRITES --remake-fields",
+    ),
+    (
+        "run again with --refresh",
+        "add it again, and go on with: etl fleet start NAME READS --refresh",
+    ),
     # a day's quota is spent
     (
         "everything done so far is saved – run the same command again from",
@@ -116,6 +129,8 @@ def _filled(instead: str, told: Told) -> str:
         "NAME": told.name,
         "REF": told.secrets,
         "STAGE": told.stage,
+        "WRITES": told.stage if told.stage in ("sample", "delta") else "run",
+        "READS": told.stage if told.stage in ("plan", "sample") else "run",
         "SPEC": r"\g<file>",
     }
     return re.sub("|".join(words), lambda word: words[word[0]], instead)

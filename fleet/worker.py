@@ -289,6 +289,8 @@ async def _carried_out(
         "store": store,
         "stage": goal.stage,
         "yes": goal.yes,
+        "remake_fields": goal.remake_fields,
+        "refresh": goal.refresh,
     }
 
     others: list[str] = []

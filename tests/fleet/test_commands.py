@@ -115,6 +115,15 @@ def test_init_brings_up_an_older_queue(url: str) -> None:
         assert postgres.execute(old, "SELECT lock, status::text FROM fleet.procrastinate_jobs") == [("acme", "todo")]
 
 
+def test_init_never_lowers_a_queue(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A queue that a newer Procrastinate has brought up is left, and stays known as what it is: its scripts would run twice otherwise."""
+    postgres.execute(url, "COMMENT ON TABLE fleet.procrastinate_jobs IS '99.0.0'")
+    capsys.readouterr()
+    typed(url, "init")
+    assert "left as it is, for it is of 99.0.0, newer than" in capsys.readouterr().out
+    assert postgres.execute(url, "SELECT obj_description('fleet.procrastinate_jobs'::regclass)") == [("99.0.0",)]
+
+
 def test_an_older_fleet_is_told_what_to_do(url: str) -> None:
     """A database that lacks a table of this version is refused with the command that makes it."""
     postgres.execute(url, "DROP TABLE fleet.crew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import json
@@ -99,12 +100,30 @@ def test_an_approval_stays_while_it_holds(url: str, engine: sa.Engine, project: 
 def test_files_are_replaced_only_where_they_are_those_that_were_read(url: str, engine: sa.Engine, project: Path) -> None:
     """What somebody else has registered meanwhile is not replaced by what was approved before."""
     typed(url, "add", "acme", str(project))
-    first = records.bundle_of(engine, "acme")
-    typed(url, "add", "acme", str(project), "--set", "language=es")
+    first, looked_at = records.bundle_of(engine, "acme"), records.member(engine, "acme")
     said = {"version": queue.VERSION, "secrets": "acme", "approved": "Ana", "settings": "{}"}
+    typed(url, "add", "acme", str(project), "--set", "language=es")
     with pytest.raises(UsageError, match="registered anew meanwhile"):
-        records.register(engine, "acme", first, first.digest, **said)
+        records.register(engine, "acme", first, looked_at, **said)
     assert records.member(engine, "acme").approved == ""
+
+    same_files = records.member(engine, "acme")
+    typed(url, "add", "acme", str(project), "--secrets", "other")
+    assert records.member(engine, "acme").bundle == same_files.bundle
+    with pytest.raises(UsageError, match="registered anew meanwhile"):
+        records.register(engine, "acme", first, same_files, **said)
+    assert records.member(engine, "acme").secrets == "other"
+
+
+def test_a_setting_that_the_spec_has_no_more_is_dropped(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was set before stands in no way of a mapping that has lost the setting; one that is said now and is not there is a mistake still."""
+    typed(url, "add", "acme", str(project), "--set", "language=es")
+    postgres.execute(url, """UPDATE fleet.migrations SET settings = '{"language": "es", "gone": 1}'""")
+    typed(url, "add", "acme", str(project))
+    assert json.loads(records.member(engine, "acme").settings) == {"language": "es"}
+    assert "acme: --set gone is dropped" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no setting 'gone'"):
+        typed(url, "add", "acme", str(project), "--set", "gone=1")
 
 
 def test_another_version_is_named(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +180,50 @@ def test_the_next_step_is_one_of_the_fleets(project: Path) -> None:
     assert worded(surprising, project, ACME).endswith("etl fleet start acme delta --yes")
 
 
+# where the engine and the workbench speak to whoever runs a turn; what only commands print stands elsewhere
+SPEAKS = ("config", "connector", "destination", "extract", "language", "load", "mapping", "plan", "rollback", "sampling", "store", "verify")
+NOT_A_STEP = {
+    "--delta": "a remark, `etl run --delta --deletions`: a fleet has `run --refresh`",
+    "--deletions": "the same",
+    "--sample": "a run's name in the store",
+}
+
+
+def test_an_option_that_is_named_is_one_of_start() -> None:
+    """A text that names an option is in the table, or the option is one that `start` has."""
+    start = fleet_group.commands["start"]
+    options = {word for option in start.params for word in option.opts if word.startswith("--")}
+    known = options | {word for said, _ in STEPS for word in re.findall(r"--[a-z-]+", said)} | {*NOT_A_STEP}
+    files = [path for folder in SPEAKS for path in (ROOT / "engine" / folder).rglob("*.py")]
+    files += [ROOT / "engine" / name for name in ("pipeline.py", "session.py", "library/commands.py", "library/opening.py", "library/gate.py")]
+    found = {(word, path.name) for path in files for word in named_options(path)}
+    assert {"--remake-fields", "--refresh", "--yes"} <= {word for word, _ in found}
+    assert sorted((word, name) for word, name in found if word not in known) == []
+    for said, instead in STEPS:
+        told = {word for words in re.findall(r"etl fleet start [^;,]*", instead) for word in re.findall(r"--[a-z-]+", words)}
+        assert told <= options, said
+
+
+def named_options(path: Path) -> set[str]:
+    """The options that texts of a file name, its docstrings not counted."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
+    return {word for text in texts - docs for word in re.findall(r"--[a-z][a-z-]+", text)}
+
+
+@pytest.mark.parametrize(
+    ("stage", "remakes", "reads"),
+    [("sample", "sample", "sample"), ("delta", "delta", "run"), ("plan", "run", "plan"), ("verify", "run", "run")],
+)
+def test_an_option_is_named_with_a_stage_that_takes_it(stage: str, remakes: str, reads: str, project: Path) -> None:
+    """What a turn says of deleted fields and of a source that has to be read again can be typed as it is told."""
+    told = replace(ACME, stage=stage)
+    assert f"etl fleet start acme {remakes} --remake-fields so that" in worded("x – run with --remake-fields so that", project, told)
+    assert worded("x, then run again with --refresh", project, told).endswith(f"etl fleet start acme {reads} --refresh")
+
+
 def edit_back(spec: Path) -> Path:
     """The spec with a mistake in it."""
     edit(spec, ("language: en", "langage: en"))
@@ -175,13 +238,18 @@ def test_stages_that_need_a_word(url: str, engine: sa.Engine, project: Path) -> 
     typed(url, "add", "acme", str(project))
     for words, told in (
         (("rollback",), "deletes"), (("rebind",), "the same ones"), (("verify", "--yes"), "--yes is for"), (("delta", "--every", "30m", "--yes"), "--yes is for"),
+        (("verify", "--remake-fields"), "--remake-fields is for"), (("delta", "--refresh"), "--refresh is for"),
         (("run", "--every", "30m"), "--every is for"), (("run", "--at", "2020-01-01T00:00"), "is over"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=told):
             typed(url, "start", "acme", *words)
     typed(url, "start", "acme", "run", "--yes")
     goal = records.member(engine, "acme").goal
-    assert goal is not None and goal.yes and goal.stage == "run"
+    assert goal is not None and goal.yes and goal.stage == "run" and not (goal.remake_fields or goal.refresh)
+    typed(url, "stop", "acme")
+    typed(url, "start", "acme", "run", "--remake-fields", "--refresh")
+    goal = records.member(engine, "acme").goal
+    assert goal is not None and goal.remake_fields and goal.refresh and not goal.yes
 
 
 @pytest.mark.parametrize(
