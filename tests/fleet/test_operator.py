@@ -316,6 +316,10 @@ def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
     with pair(source=(*KEYS[:1], KEYS[1] + "x"), destination=(*KEYS[:1], KEYS[1] + "x"), size=8) as other:
         refused = asyncio.run(turn("sample", spec, other.env))
         assert refused["code"] == 4 and "etl fleet start acme rebind --yes" in worded(refused["reason"], spec, ACME), refused
+        wrong = asyncio.run(turn("rebind", spec, {**other.env, "PIPEDRIVE_API_TOKEN": "wrong-token-of-nobody-1234"}))
+        assert wrong["code"] == 3, wrong
+        forgotten = asyncio.run(turn("sample", spec, other.env))
+        assert forgotten["code"] == 4 and "was begun with" in forgotten["reason"], "a rebind that failed has forgotten whose store it is"
         bound = asyncio.run(turn("rebind", spec, other.env))
         assert bound["code"] == 0, bound
         again = asyncio.run(turn("sample", spec, other.env))
