@@ -105,6 +105,7 @@ class Told:
     name: str
     secrets: str
     stage: str = "run"
+    more: str = ""  # what was said to this turn, and is to be said again with --yes
 
 
 def worded(text: str, spec: Path, told: Told) -> str:
@@ -128,7 +129,7 @@ def _filled(instead: str, told: Told) -> str:
     words = {
         "NAME": told.name,
         "REF": told.secrets,
-        "STAGE": told.stage,
+        "STAGE": f"{told.stage} {told.more}".rstrip(),
         "WRITES": told.stage if told.stage in ("sample", "delta") else "run",
         "READS": told.stage if told.stage in ("plan", "sample") else "run",
         "SPEC": r"\g<file>",

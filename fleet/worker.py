@@ -305,7 +305,8 @@ async def _carried_out(
     look = partial(_looked_at, worker, of, begun, began)
     found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
-    told = Told(of.name, of.secrets, goal.stage)
+    more = "--remake-fields" if goal.remake_fields else ""
+    told = Told(of.name, of.secrets, goal.stage, more)
     reason = redactor(hidden(secrets))(worded(reason, spec, told))
     await _keep(worker, of.name, begun, place, found.get("files", {}))
     ended = Ended(

@@ -8,8 +8,10 @@ import contextlib
 import json
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +26,8 @@ from fleet import process, queue, records, registering, worker
 from fleet.cli import fleet_group
 from fleet.secrets import Secrets
 from fleet.wording import STEPS, Told, worded
-from tests import postgres
-from tests.e2e.driving import SPEC, checkout, edit, pair
+from tests import loopback, postgres
+from tests.e2e.driving import SPEC, checkout, edit, field_codes, pair
 from tests.fleet.driving import KEYS, turn
 from workbench import approval
 from workbench.meaning import digest_of, parts
@@ -324,6 +326,38 @@ def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
         assert bound["code"] == 0, bound
         again = asyncio.run(turn("sample", spec, other.env))
         assert "was begun with" not in str(again), again
+
+
+@pytest.mark.fleet
+def test_fields_are_made_anew_and_a_source_is_read_again_once_somebody_says_so(tmp_path: Path) -> None:
+    """A turn that stops at a deleted field names the word that makes it anew, and with that word the next one goes on; with `refresh` the source is asked again."""
+    spec = checkout(tmp_path / "project", ("records: 200", "records: 3")) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        read = began_reading(spec)
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        assert began_reading(spec) == read
+        assert asyncio.run(turn("sample", spec, accounts.env, refresh=True))["code"] in (0, 1)
+        assert began_reading(spec) > read
+
+        there = accounts.destination
+        code = field_codes(there.dump(), "organizations")["STEL key"]
+        loopback.request("DELETE", f"{there.base_url}/api/v2/organizationFields/{code}", headers={"x-api-token": there.key}).raise_for_status()
+        refused = asyncio.run(turn("sample", spec, accounts.env))
+        assert refused["code"] == 4 and "etl fleet start acme sample --remake-fields" in worded(refused["reason"], spec, replace(ACME, stage="sample")), refused
+        surprising = asyncio.run(turn("sample", spec, accounts.env, remake_fields=True))
+        told = replace(ACME, stage="sample", more="--remake-fields")
+        assert surprising["code"] == 4 and "etl fleet start acme sample --remake-fields --yes" in worded(surprising["reason"], spec, told), surprising
+        remade = asyncio.run(turn("sample", spec, accounts.env, remake_fields=True, yes=True))
+        assert remade["code"] in (0, 1), remade
+        assert field_codes(there.dump(), "organizations")["STEL key"] != code
+
+
+def began_reading(spec: Path) -> float:
+    """When the source was first asked for what the store holds."""
+    with closing(sqlite3.connect(spec.parent / "store.sqlite")) as store:
+        (found,) = store.execute("SELECT min(started) FROM cursors").fetchone()
+    return float(found)
 
 
 @pytest.mark.fleet
