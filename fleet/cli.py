@@ -55,8 +55,7 @@ def _database(
             "give --db postgresql://HOST/DATABASE, or set ETL_FLEET_DB"
         )
     # turns get the address over a pipe, and nothing else of this environment
-    said = (os.environ.get(name, "") for name in ("PGPASSWORD", "PGUSER"))
-    engine = records.connect(url, *said)
+    engine = records.connect(url, os.environ.get("PGPASSWORD", ""))
     context.call_on_close(engine.dispose)
     context.meta[DATABASE] = engine
     return engine

@@ -300,14 +300,14 @@ async def rescues(
     app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
-    once, forgot = _once(tell), 0.0
+    once, forgets = _once(tell), 0.0
     while True:
         try:
             await asyncio.to_thread(records.seen, engine, worker, VERSION)
             await rescue(app, engine, tell, once)
-            if time.monotonic() - forgot > FORGETS:
+            if time.monotonic() >= forgets:
                 await asyncio.to_thread(records.forget_old, engine)
-                forgot = time.monotonic()
+                forgets = time.monotonic() + FORGETS
         except Exception as error:  # whatever it is, the next look may succeed
             tell(
                 f"looking for workers that are gone has failed: {type(error).__name__}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import re
 from collections import Counter
@@ -165,10 +164,10 @@ AWAY = (
 )
 
 
-def connect(url: str, password: str = "", user: str = "") -> sa.Engine:
+def connect(url: str, password: str = "") -> sa.Engine:
     """The database, over connections that are looked at before they are used; raises UsageError
     where the address is none of PostgreSQL. A password that stands beside the address may hold
-    any character; it is that of the user that stands there too, or of the one who calls.
+    any character.
     """
     try:
         parsed = sa.make_url(url)
@@ -183,14 +182,24 @@ def connect(url: str, password: str = "", user: str = "") -> sa.Engine:
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
-    if password and not parsed.password:
-        whose = parsed.username or user or getpass.getuser()
-        parsed = parsed.set(username=whose, password=password)
+    if password:
+        parsed = _with_password(parsed, password)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         connect_args=LINK,
     )
+
+
+def _with_password(url: sa.URL, password: str) -> sa.URL:
+    """An address with a password, unless it has its own. Where it names no user, libpq knows who,
+    and a password can stand in its query only.
+    """
+    if url.password or "password" in url.query:
+        return url
+    if url.username:
+        return url.set(password=password)
+    return url.update_query_dict({"password": password})
 
 
 def store_of(engine: sa.Engine, name: str) -> str:

@@ -105,7 +105,7 @@ class Told:
     name: str
     secrets: str
     stage: str = "run"
-    more: str = ""  # what was said to this turn, and is to be said again with --yes
+    more: str = ""  # said to this turn, and to be said again
 
 
 def worded(text: str, spec: Path, told: Told) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,9 +18,12 @@ from psycopg.conninfo import conninfo_to_dict
 from engine.errors import StoreError, UsageError
 from fleet import queue, records
 from fleet.cli import fleet_group
+from fleet.secrets import inherited
 from fleet.status import collected, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def typed(url: str, *words: str) -> None:
@@ -159,10 +166,19 @@ def test_no_password_is_printed(url: str) -> None:
         assert "s3cret-word" not in str(refused.value) and "127.0.0.1" in str(refused.value)
 
 
-def test_a_password_has_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address without a user gets the one that libpq would take, for a password has no place in an address without one."""
-    monkeypatch.setenv("PGPASSWORD", "a@b")
-    monkeypatch.setenv("PGUSER", "ana")
-    seen = fleet_group.commands["status"].make_context("status", ["--db", "postgresql://db/fleet"]).params["engine"]
-    store = sa.make_url(records.store_of(seen, "acme"))
-    assert (store.username, store.password) == ("ana", "a@b")
+def test_an_address_may_leave_all_to_libpq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host, port, user and password from the worker's environment lead a turn to its store as they lead the worker to the queue."""
+    where = urlsplit(url)
+    said = {"PGHOST": where.hostname, "PGPORT": str(where.port), "PGUSER": where.username, "PGPASSWORD": "a@b"}
+    for name, value in said.items():
+        monkeypatch.setenv(name, str(value))
+    engine = fleet_group.commands["status"].make_context("status", ["--db", f"postgresql://{where.path}"]).params["engine"]
+    records.check(engine)
+    assert conninfo_to_dict(queue.conninfo(engine))["password"] == "a@b" and "a@b" not in records.shown(engine)
+    store = records.store_of(engine, "acme")
+    assert sa.make_url(store).query["password"] == "a@b"
+    opens = "import sys; from engine.store.tables import open_store; open_store(sys.stdin.read()).close()"
+    program = [sys.executable, "-c", opens]
+    subprocess.run(program, input=store, text=True, env=inherited(os.environ), cwd=ROOT, check=True, timeout=60)
+    assert records.has_store(engine, "acme")
+    engine.dispose()
