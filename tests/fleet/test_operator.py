@@ -436,6 +436,7 @@ def test_a_database_that_is_away_is_asked_again_with_pauses(url: str, engine: sa
 
     async def taken() -> None:
         held = busy.connect()
+        assert worker._heard(made, "acme", begun, {"accounts": ["x"]}) == "the database was away"
         asyncio.get_running_loop().call_later(1.0, held.close)
         assert of.goal is not None
         await worker._taken(made, of, of.goal, begun, time.time())
