@@ -21,7 +21,7 @@ from engine.cli.screen import print_result
 from engine.config.document import parse
 from engine.errors import StoreError, UsageError
 from fleet import queue, records, registering, status
-from fleet.ending import Goal, opening, span
+from fleet.ending import Goal, continued, opening, span
 from fleet.forecast import added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
@@ -39,6 +39,8 @@ ASKED = {
     "rebind": "rebind says that both accounts are the same ones, under another key or address",
 }
 CONFIRMED = ("sample", "run", "delta", *ASKED)
+REMADE = ("sample", "run", "delta")
+REFRESHED = ("plan", "sample", "run")
 WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
 DATABASE = (
     "etl fleet --db"  # among what the commands of one call have in common
@@ -82,7 +84,7 @@ class Commands(click.Group):
 
 
 def _unusable(engine: sa.Engine, error: Exception) -> StoreError:
-    where = engine.url.render_as_string(hide_password=True)
+    where = records.shown(engine)
     return StoreError(
         f"the database {where} cannot be used: {records.said(error)}"
     )
@@ -172,6 +174,17 @@ def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
         )
 
 
+def _check_once(stage: str, remake_fields: bool, refresh: bool) -> None:
+    if remake_fields and stage not in REMADE:
+        raise UsageError(
+            f"--remake-fields is for {', '.join(REMADE)}, not {stage}"
+        )
+    if refresh and stage not in REFRESHED:
+        raise UsageError(
+            f"--refresh is for {', '.join(REFRESHED)}, not {stage}"
+        )
+
+
 @contextmanager
 def _all_or_none(names: Sequence[str]) -> Iterator[None]:
     try:
@@ -213,6 +226,16 @@ def _setting(written: str) -> tuple[str, Any]:
     is_flag=True,
     help="Roll back, rebind, or carry out a plan that a turn has stopped at.",
 )
+@click.option(
+    "--remake-fields",
+    is_flag=True,
+    help="Make custom fields anew that people have deleted, and fill them; one turn does.",
+)
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Read the source again from the start; one turn does.",
+)
 @db
 def start(  # noqa: PLR0913
     names: Sequence[str],
@@ -222,13 +245,24 @@ def start(  # noqa: PLR0913
     at: str | None,
     window: str,
     yes: bool,
+    remake_fields: bool,
+    refresh: bool,
     engine: sa.Engine,
 ) -> None:
     """Give migrations something to do: STAGE is plan, sample, run, delta, verify, rebind or
     rollback.
     """
     _check_stage(stage, interval(every), every is not None, yes)
-    goal = Goal(stage, interval(every), moment_of(until), window, yes)
+    _check_once(stage, remake_fields, refresh)
+    goal = Goal(
+        stage,
+        interval(every),
+        moment_of(until),
+        window,
+        yes,
+        remake_fields,
+        refresh,
+    )
     if window:
         span(window)
     now = time.time()
@@ -244,20 +278,39 @@ def start(  # noqa: PLR0913
     with engine.begin() as connection, _all_or_none(names):
         for name in sorted(set(names)):
             of = records.resting(connection, name)
-            job = queue.put(app, connection, of.name, first, of.version)
-            records.aim(connection, of.name, goal, first, job)
-            found.append(of)
-    for of in found:
+            aim, begins = _aimed(goal, of, first)
+            job = queue.put(app, connection, of.name, begins, of.version)
+            records.aim(connection, of.name, aim, begins, job)
+            found.append((of, aim, begins))
+    for of, aim, begins in found:
         other = of.version != queue.VERSION
         by = f", for workers of etl {of.version}" if other else ""
         click.echo(
-            f"{of.name}: {stage} is queued for {status.moment(first)} UTC{by}"
+            f"{of.name}: {stage} is queued for {status.moment(begins)} UTC{_again(aim)}{by}"
         )
     workers = records.workers(engine)
-    for version in sorted({of.version for of in found} - {*workers}):
+    for version in sorted({of.version for of, _, _ in found} - {*workers}):
         click.echo(
             f"no worker of etl {version} lives – start one: {status.A_WORKER}"
         )
+
+
+def _aimed(goal: Goal, of: Member, first: float) -> tuple[Goal, float]:
+    """What a migration is to do, and from when on: a yes to what it waits with leaves its times as
+    they are, unless they are over.
+    """
+    kept = continued(goal, of.goal) if of.state == "waiting" else goal
+    begins = opening(kept.window, first)
+    if kept.until and begins > kept.until:
+        return goal, first
+    return kept, begins
+
+
+def _again(goal: Goal) -> str:
+    if not goal.every:
+        return ""
+    until = f" until {status.moment(goal.until)} UTC" if goal.until else ""
+    return f", and every {goal.every:.0f} s after it{until}"
 
 
 @fleet_group.command("stop")
@@ -314,8 +367,9 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
 @click.option(
     "--notify",
     default="",
+    envvar="ETL_FLEET_NOTIFY",
     metavar="URL|COMMAND",
-    help="Is told what happens, as JSON.",
+    help="Is told what happens, as JSON; default $ETL_FLEET_NOTIFY.",
 )
 @click.option(
     "--metrics",

@@ -32,6 +32,7 @@ AFTER_STORE = (
 )  # the store is held, or not there
 AFTER_CRASH = (5.0,)
 HEALTHY = 3600.0  # seconds of work, after which failures are counted anew
+SOUND = 600.0  # ... of a turn that only made room
 GRACE = (
     5.0  # seconds more for who makes room: the other asks every BUSY seconds
 )
@@ -54,7 +55,11 @@ class Goal:
     every: float = 0.0  # seconds between turns; 0 for one turn
     until: float = 0.0  # no turn begins after it; 0 for no end
     window: str = ""  # 22:00-06:00, UTC
-    yes: bool = False  # a surprising plan is carried out, too
+    yes: bool = False  # a surprising plan is carried out, too, by one turn
+    remake_fields: bool = (
+        False  # fields that people have deleted are made anew, by one turn
+    )
+    refresh: bool = False  # what was read is read again, by one turn
     good: bool = False  # whether its last turn was
     failed: int = 0  # the code that failures in a row are counted of
 
@@ -82,8 +87,46 @@ class Next:
     reason: str = ""
 
 
+def begun(goal: Goal) -> Goal:
+    """A goal while a turn goes on, which may be killed: it was not good then, and what a person
+    has said yes to was said to this turn.
+    """
+    return replace(_said_once(goal, False), good=False)
+
+
+def _said_once(goal: Goal, left: bool) -> Goal:
+    """A goal with what was said to one turn only, if that is left."""
+    return replace(
+        goal,
+        yes=goal.yes and left,
+        remake_fields=goal.remake_fields and left,
+        refresh=goal.refresh and left,
+    )
+
+
+def continued(goal: Goal, before: Goal | None) -> Goal:
+    """A goal that goes on with the times of the one before, which waits for what is said to one
+    turn.
+
+    Nothing is kept of another stage, or of times that are said anew.
+    """
+    answers = goal.yes or goal.remake_fields or goal.refresh
+    if before is None or before.stage != goal.stage or not answers:
+        return goal
+    return replace(
+        goal,
+        every=before.every,
+        until=goal.until or before.until,
+        window=goal.window or before.window,
+    )
+
+
 def marked(goal: Goal, ended: Ended) -> Goal:
-    """A goal that remembers how its last turn ended."""
+    """A goal, as its turn was begun with it, that remembers how that turn ended.
+
+    What was said once is left only by a turn that never had the store: it has carried nothing out.
+    """
+    goal = _said_once(goal, not ended.held)
     good = ended.code in DONE
     if good or ended.code == PAUSED:
         return replace(goal, good=good, failed=0)
@@ -131,6 +174,8 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
     """After a turn that was not over, and nothing was wrong with it."""
     if ended.code == PAUSED:
         return _turn(goal, max(ended.until, now), "paused", 0, ended.reason)
+    if ended.lasted >= SOUND:
+        failures = 0
     return _turn(goal, now + _pause(ended), "queued", failures, ended.reason)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
+from engine.errors import UsageError
+
 PREFIX = "worker-"
 ALIVE = "alive"  # a file that a worker has locked while it lives
 PARTING = 60.0  # seconds, longer than the turns of a worker that was killed may take to end
@@ -20,15 +22,14 @@ PARTING = 60.0  # seconds, longer than the turns of a worker that was killed may
 @contextmanager
 def own_place(folder: Path, parting: float = PARTING) -> Iterator[Path]:
     """A folder of this worker's own in one that several may share; what killed ones have left
-    there is removed a little later, when their turns have ended too.
+    there is removed a little later, when their turns have ended too. Raises UsageError where
+    nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    later = threading.Timer(
-        parting, _remove, (sorted(folder.glob(f"{PREFIX}*")),)
-    )
+    left = sorted(folder.glob(f"{PREFIX}*"))
+    place = _made(folder)
+    later = threading.Timer(parting, _remove, (left,))
     later.daemon = True
     later.start()
-    place = Path(tempfile.mkdtemp(dir=folder, prefix=PREFIX)).absolute()
     held = os.open(place / ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         lock_descriptor(held)
@@ -37,6 +38,16 @@ def own_place(folder: Path, parting: float = PARTING) -> Iterator[Path]:
         later.cancel()
         os.close(held)
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Path(tempfile.mkdtemp(dir=folder, prefix=PREFIX)).absolute()
+    except OSError as error:
+        raise UsageError(
+            f"--work {folder} cannot be written: {error.strerror}"
+        ) from None
 
 
 def _remove(left: Sequence[Path]) -> None:

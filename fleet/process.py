@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ Said = Mapping[str, Any]
 Hear = Callable[
     [Said], Awaitable[str]
 ]  # what a turn says; what speaks against it
-Found = Literal["goes on", "is over", "unknown"]  # of a look at a turn
+# of a look at a turn; `is lost` is one that was taken for dead
+Found = Literal["goes on", "is over", "is lost", "unknown"]
 
 
 def plain(text: str) -> str:
@@ -72,19 +74,27 @@ class Turn:
         assert self.process.stdin is not None
         while not (await asyncio.wait({self.listening}, timeout=LOOKS))[0]:
             found = await look()
-            if found == "is over":
-                return await self._interrupted()
+            if found in ("is over", "is lost"):
+                return await self._interrupted(found == "is lost")
             if found == "goes on":
                 self.process.stdin.write(WORD)
         return _told(self.listening.result(), self.process.returncode)
 
-    async def _interrupted(self) -> Said:
-        """Ask for the end, and wait until calls in flight are recorded."""
+    async def _interrupted(self, lost: bool = False) -> Said:
+        """Ask for the end, and wait until calls in flight are recorded.
+
+        A turn that hears nothing meanwhile would interrupt itself once more, and leave them.
+        """
+        assert self.process.stdin is not None
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGINT)
-        done, _ = await asyncio.wait({self.listening}, timeout=PATIENCE)
-        if done:
-            return self.listening.result() or {"code": INTERRUPTED}
+        end = time.monotonic() + PATIENCE
+        while (left := end - time.monotonic()) > 0:
+            wait = min(LOOKS, left)
+            if (await asyncio.wait({self.listening}, timeout=wait))[0]:
+                return self.listening.result() or {"code": INTERRUPTED}
+            if not lost:
+                self.process.stdin.write(WORD)
         with suppress(ProcessLookupError):
             self.process.kill()
         self.listening.cancel()

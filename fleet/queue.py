@@ -21,6 +21,7 @@ from procrastinate.jobs import Job
 from procrastinate.schema import SchemaManager
 from psycopg.conninfo import make_conninfo
 
+from engine.errors import StoreError
 from fleet import records
 from fleet.records import LINK, SCHEMA
 
@@ -28,6 +29,7 @@ VERSION = version("declared-etl")
 TURN = "turn"
 STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
 HEARTBEAT = 5.0
+FORGETS = 3600.0  # seconds between two looks for what is old
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count seconds from here
 
@@ -150,9 +152,15 @@ def make_queue(engine: sa.Engine) -> str:
             _apply(driver, SchemaManager.get_schema())
         for script in _later_than(found) if there else ():
             _apply(driver, script.read_text(encoding="utf-8"))
-        records.set_queue_version(connection, installed)
+        newer = _numbers(found) > _numbers(installed)
+        if not newer:
+            records.set_queue_version(connection, installed)
     if not there:
         return "made"
+    if newer:
+        return (
+            f"left as it is, for it is of {found}, newer than {installed} here"
+        )
     return "left" if found == installed else f"brought up from {found}"
 
 
@@ -209,9 +217,11 @@ def take_out(
     app.job_manager.cancel_job_by_id(job, abort=True, connection=driver)
 
 
-async def rescue(app: procrastinate.App, engine: sa.Engine, tell: Tell) -> None:
+async def rescue(
+    app: procrastinate.App, engine: sa.Engine, tell: Tell, once: Tell
+) -> None:
     """Queue anew what workers had that are gone, of other versions too, whose workers may all be;
-    and settle what nobody wants any more.
+    and settle what nobody wants any more. What every look would say again is told by `once`.
     """
     found = await app.job_manager.get_stalled_jobs(
         task_name=TURN, seconds_since_heartbeat=STALLED
@@ -223,7 +233,7 @@ async def rescue(app: procrastinate.App, engine: sa.Engine, tell: Tell) -> None:
             rescued, engine, name, job.id, job.worker_id, job.queue
         ):
             tell(f"{name}: its worker is gone; the turn goes on elsewhere")
-    for lost in await asyncio.to_thread(swept, engine):
+    for lost in await asyncio.to_thread(swept, engine, once):
         tell(f"{lost}: its job was gone; it has another one")
 
 
@@ -243,7 +253,7 @@ def rescued(
     return again
 
 
-def swept(engine: sa.Engine, idle: float = STALLED) -> list[str]:
+def swept(engine: sa.Engine, once: Tell, idle: float = STALLED) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
     with engine.connect() as connection:
@@ -258,21 +268,60 @@ def swept(engine: sa.Engine, idle: float = STALLED) -> list[str]:
         for of in found:
             job = put(app, connection, of.name, max(of.at, now), of.version)
             records.replaced_job(connection, of.name, job)
-    for name in records.left_accounts(engine):
-        records.free(engine, name)
+    freed(engine, once)
     return [*left, *(of.name for of in found)]
+
+
+def freed(engine: sa.Engine, tell: Tell) -> None:
+    """Free accounts that were kept for turns that were taken for dead; what one store is in the
+    way of stops no other.
+
+    Those of another version are left to its workers. Where none of these lives, a store is opened
+    only as it is: brought up, it would be none for the version that its migration belongs to.
+    """
+    alive = records.workers(engine)
+    for name, of_version in records.left_accounts(engine):
+        ours = of_version == VERSION
+        if not ours and alive[of_version]:
+            continue
+        try:
+            if ours or records.has_store_of_now(engine, name):
+                records.free(engine, name)
+            else:
+                tell(
+                    f"{name}: its accounts stay taken, for its store is one of etl {of_version}, of"
+                    " which no worker lives; start one, or stop it and add it again"
+                )
+        except (StoreError, sa.exc.SQLAlchemyError) as error:
+            tell(f"{name}: its accounts stay taken: {records.said(error)}")
 
 
 async def rescues(
     app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
+    once, forgets = _once(tell), 0.0
     while True:
         try:
             await asyncio.to_thread(records.seen, engine, worker, VERSION)
-            await rescue(app, engine, tell)
+            await rescue(app, engine, tell, once)
+            if time.monotonic() >= forgets:
+                await asyncio.to_thread(records.forget_old, engine)
+                forgets = time.monotonic() + FORGETS
         except Exception as error:  # whatever it is, the next look may succeed
             tell(
                 f"looking for workers that are gone has failed: {type(error).__name__}"
             )
         await asyncio.sleep(HEARTBEAT)
+
+
+def _once(tell: Tell) -> Tell:
+    """Say a thing the first time only."""
+    told = set[str]()
+
+    def say(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            tell(text)
+
+    return say

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,13 +15,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError, UsageError
 from engine.store.lease import lease
-from engine.store.tables import open_store
+from engine.store.tables import VERSION, open_store
 from fleet.bundle import Bundle
-from fleet.ending import OCCUPIED, Ended, Goal, Next, State, marked
+from fleet.ending import OCCUPIED, Ended, Goal, Next, State, begun, marked
 
 SCHEMA = "fleet"
+KEPT = 200  # turns of a migration
 SOON = 5.0  # seconds that a store is held just to see whether it is free
 RESTING = ("idle", "waiting", "stopped")
+REGISTERED = ("bundle", "version", "secrets", "settings")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _data = sa.MetaData(schema=SCHEMA)
 
@@ -180,13 +182,24 @@ def connect(url: str, password: str = "") -> sa.Engine:
             f"--db names a database of {parsed.get_backend_name()} – a fleet needs PostgreSQL:"
             " postgresql://HOST/DATABASE"
         )
-    if password and not parsed.password:
-        parsed = parsed.set(password=password)
+    if password:
+        parsed = _with_password(parsed, password)
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
         connect_args=LINK,
     )
+
+
+def _with_password(url: sa.URL, password: str) -> sa.URL:
+    """An address with a password, unless it has its own. Where it names no user, libpq knows who,
+    and a password can stand in its query only.
+    """
+    if url.password or "password" in url.query:
+        return url
+    if url.username:
+        return url.set(password=password)
+    return url.update_query_dict({"password": password})
 
 
 def store_of(engine: sa.Engine, name: str) -> str:
@@ -257,13 +270,13 @@ def register(
     engine: sa.Engine,
     name: str,
     bundle: Bundle,
-    instead_of: str = "",
+    instead_of: Member | None = None,
     **said: str,
 ) -> str:
     """Enter a migration or replace its files; the digest of those before, or "".
 
-    Raises UsageError where they are not the ones that they are to be `instead_of`, or another
-    version of etl has them in its queue.
+    Raises UsageError where it is not registered as it is to be replaced, `instead_of`, or another
+    version of etl has it in its queue.
     """
     kept = {
         "digest": bundle.digest,
@@ -287,7 +300,7 @@ def register(
                 f" in etl {said['version']}: etl fleet stop {name}"
             )
         before = known.bundle if known else ""
-        if instead_of and instead_of != before:
+        if instead_of and not _is_as_before(known, instead_of):
             raise UsageError(
                 f"{name} was registered anew meanwhile – look at it again"
             )
@@ -298,6 +311,13 @@ def register(
         )
         _forget_files(connection)
     return before
+
+
+def _is_as_before(known: Member | None, before: Member) -> bool:
+    """Whether nobody has registered a migration anew since it was looked at."""
+    return known is not None and all(
+        getattr(known, name) == getattr(before, name) for name in REGISTERED
+    )
 
 
 def _hold_files(connection: sa.Connection) -> None:
@@ -366,8 +386,16 @@ def member(engine: sa.Engine, name: str) -> Member:
 
 
 def _member(row: sa.Row[Any]) -> Member:
-    goal = Goal(**json.loads(row.goal)) if row.goal else None
-    return Member(**{**row._mapping, "goal": goal})
+    return Member(**{**row._mapping, "goal": _goal(row.goal)})
+
+
+def _goal(text: str) -> Goal | None:
+    """A goal as it was entered, which may be by a newer etl: what only that knows is its own."""
+    known = {field.name for field in fields(Goal)}
+    said = json.loads(text or "{}")
+    if not said:
+        return None
+    return Goal(**{name: said[name] for name in said if name in known})
 
 
 def bundle_of(engine: sa.Engine, name: str) -> Bundle:
@@ -459,11 +487,13 @@ def begin_turn(
         current = _locked(connection, of.name)
         if current is None or not _is_wanted(current, of.job):
             return 0
+        assert current.goal is not None
         _close(connection, of.name, now)
         made = connection.execute(
             turns.insert().values(row).returning(turns.c.id)
         )
-        _enter(connection, of.name, Next("running", now, of.failures), {})
+        goal = {"goal": json.dumps(asdict(begun(current.goal)))}
+        _enter(connection, of.name, Next("running", now, of.failures), goal)
         return int(made.scalar_one())
 
 
@@ -473,7 +503,8 @@ def occupy(
     """Enter the accounts of a turn, which begins with that: "", or which migration is at work on
     one of them.
 
-    The turn itself, where it was taken for dead meanwhile.
+    The turn itself, where it was taken for dead meanwhile. What the migration has of before, for
+    a turn that was taken for dead, stays taken.
     """
     rows = [{"account": account, "name": name} for account in accounts]
     going = (turns.c.id == turn, turns.c.ended == 0)
@@ -481,22 +512,27 @@ def occupy(
         begins = turns.update().where(*going).values(began=now)
         if not connection.execute(begins).rowcount:
             return name
-        _leave(connection, name)
         taken = insert(occupied).values(rows).on_conflict_do_nothing()
-        got = connection.execute(taken.returning(occupied.c.account)).all()
-        if len(got) == len(rows):
+        got = connection.execute(taken.returning(occupied.c.account))
+        new = [*got.scalars()]
+        asked = occupied.c.account.in_(accounts)
+        whose = connection.execute(sa.select(occupied.c.name).where(asked))
+        names = [*whose.scalars()]
+        if names.count(name) == len(rows):
             return ""
-        _leave(connection, name)
-        others = sa.select(occupied.c.name).where(
-            occupied.c.account.in_(accounts)
-        )
-        return str(connection.execute(others).scalar() or name)
+        connection.execute(occupied.delete().where(occupied.c.account.in_(new)))
+        return next((other for other in names if other != name), name)
 
 
 def _close(connection: sa.Connection, name: str, now: float) -> None:
+    _end(connection, now, turns.c.name == name, turns.c.ended == 0)
+
+
+def _end(
+    connection: sa.Connection, now: float, *which: sa.ColumnElement[bool]
+) -> None:
     lost = {"ended": now, "reason": "its worker is gone; the next turn goes on"}
-    left = (turns.c.name == name, turns.c.ended == 0)
-    connection.execute(turns.update().where(*left).values(**lost))
+    connection.execute(turns.update().where(*which).values(**lost))
 
 
 def lost_job(
@@ -608,24 +644,68 @@ def sweep(connection: sa.Connection) -> None:
     connection.execute(_JOBS.delete().where(_STATUS.in_(done)))
 
 
+def forget_old(engine: sa.Engine) -> None:
+    """Forget what nobody asks for any more: events of the queue after a day, and turns but the
+    newest KEPT of each migration, and the newest of each stage and code, which `status` and `plan`
+    show.
+    """
+    events = sa.table(
+        "procrastinate_events", sa.column("at", sa.DateTime), schema=SCHEMA
+    )
+    a_day_ago = sa.func.now() - sa.func.make_interval(0, 0, 0, 1)
+    place = sa.func.row_number().over(
+        partition_by=turns.c.name, order_by=turns.c.id.desc()
+    )
+    placed = sa.select(turns.c.id, place.label("place")).subquery()
+    old = sa.select(placed.c.id).where(placed.c.place > KEPT)
+    newest = sa.select(sa.func.max(turns.c.id)).group_by(
+        turns.c.name, turns.c.stage, turns.c.code
+    )
+    with engine.begin() as connection:
+        connection.execute(events.delete().where(events.c.at < a_day_ago))
+        connection.execute(
+            turns.delete().where(
+                turns.c.id.in_(old),
+                turns.c.id.not_in(newest),
+                turns.c.ended != 0,
+            )
+        )
+
+
 def close_left(connection: sa.Connection, now: float) -> None:
     """Close turns that no job has: their workers were stopped before they could enter the end."""
     doing = sa.select(_JOBS.c.id).where(
         _JOBS.c.lock == turns.c.name, _STATUS == "doing"
     )
-    left = sa.select(turns.c.name).where(turns.c.ended == 0, ~doing.exists())
-    for name in connection.execute(left).scalars().all():
-        _close(connection, name, now)
+    # one statement: a turn that begins meanwhile is another one of the same name
+    _end(connection, now, turns.c.ended == 0, ~doing.exists())
 
 
-def left_accounts(engine: sa.Engine) -> list[str]:
-    """Migrations that have accounts and no turn that goes on."""
+def left_accounts(engine: sa.Engine) -> list[tuple[str, str]]:
+    """Migrations that have accounts and no turn that goes on, and the version of each."""
     going = sa.select(turns.c.id).where(
         turns.c.name == occupied.c.name, turns.c.ended == 0
     )
-    left = sa.select(occupied.c.name).where(~going.exists()).distinct()
+    left = (
+        sa.select(occupied.c.name, migrations.c.version)
+        .join(migrations, migrations.c.name == occupied.c.name)
+        .where(~going.exists())
+        .distinct()
+        .order_by(occupied.c.name)
+    )
     with engine.connect() as connection:
-        return list(connection.execute(left).scalars())
+        return [(name, version) for name, version in connection.execute(left)]
+
+
+def has_store_of_now(engine: sa.Engine, name: str) -> bool:
+    """Whether the store of a migration is one of this version of etl, which opens it as it is."""
+    meta = sa.table(
+        "meta", sa.column("name"), sa.column("value"), schema=schema_of(name)
+    )
+    version = sa.select(meta.c.value).where(meta.c.name == "version")
+    with engine.connect() as connection:
+        there = sa.inspect(connection).has_table("meta", schema=meta.schema)
+        return there and connection.execute(version).scalar() == str(VERSION)
 
 
 def free(engine: sa.Engine, name: str) -> None:
@@ -696,8 +776,8 @@ def end_turn(  # noqa: PLR0913
         # it was none: only its reason is of interest
         if ended.code == OCCUPIED:
             connection.execute(turns.delete().where(turns.c.id == turn))
-        if current.goal is not None and _is_wanted(current, of.job):
-            goal = asdict(marked(current.goal, ended))
+        if of.goal is not None and _is_wanted(current, of.job):
+            goal = asdict(marked(of.goal, ended))
             _enter(connection, of.name, after, {"goal": json.dumps(goal)})
         else:
             after = Next(current.state)
@@ -833,6 +913,11 @@ def busy(other: str) -> str:
     return f"{other} is at work on the account"
 
 
+def shown(engine: sa.Engine) -> str:
+    """The database's address without a password, which may stand in its query as well."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
 def is_waited_for(engine: sa.Engine, name: str) -> bool:
     """Whether another migration would begin if this one left their account."""
     others = sa.select(migrations.c.name).where(
@@ -862,7 +947,7 @@ def said(error: Exception) -> str:
 
 def check(engine: sa.Engine) -> None:
     """Raise StoreError where the database is not a fleet's, or an older one's."""
-    where = engine.url.render_as_string(hide_password=True)
+    where = shown(engine)
     with engine.connect() as connection:
         there = sa.inspect(connection).get_table_names(schema=SCHEMA)
     if "migrations" not in there:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from engine.cli.environment import variables
+from engine.config.document import read
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import Migration, load_migration
 from engine.store.journal import all_runs
@@ -41,6 +42,11 @@ def add(
     """
     before = records.found(engine, told.name)
     kept = json.loads(before.settings) if before else {}
+    kept, dropped = _still_there(spec, kept) if kept else ({}, ())
+    for key in dropped:
+        say(
+            f"{told.name}: --set {key} is dropped, for the spec has no setting {key} any more"
+        )
     changed = {**kept, **settings}
     if kept:
         words = " ".join(f"{key}={value}" for key, value in changed.items())
@@ -51,8 +57,16 @@ def add(
     made = _with_approval(spec, text, stored, told)
     for line in _moved(engine, before, told.name):
         say(line)
-    instead_of = before.bundle if before else ""
-    _register(engine, made, told, changed, instead_of, say)
+    _register(engine, made, told, changed, before, say)
+
+
+def _still_there(
+    spec: Path, kept: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """What was set of a spec and can be still, and what it has no more."""
+    known = read(spec).data.get("settings") or {}
+    left = {key: value for key, value in kept.items() if key in known}
+    return left, sorted(kept.keys() - left.keys())
 
 
 def approve(
@@ -84,7 +98,7 @@ def approve(
         )
         check_still_there(kept, made.run, name)
         bundle = packed(spec)
-    _register(engine, bundle, told, json.loads(of.settings), of.bundle, say)
+    _register(engine, bundle, told, json.loads(of.settings), of, say)
     say(f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}")
 
 
@@ -160,7 +174,7 @@ def _register(
     bundle: Bundle,
     told: Told,
     settings: Mapping[str, Any],
-    instead_of: str,
+    instead_of: Member | None,
     say: Say,
 ) -> None:
     with _read(bundle, told) as (spec, migration):

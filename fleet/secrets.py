@@ -29,20 +29,54 @@ INHERITED = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "SYSTEMROOT",
-    # how PostgreSQL is reached; a password comes with the order
-    "PGPASSFILE",
-    "PGSERVICE",
-    "PGSERVICEFILE",
-    "PGSSLMODE",
-    "PGSSLROOTCERT",
-    "PGSSLCERT",
-    "PGSSLKEY",
-    "PGSSLCRL",
-    "PGREQUIRESSL",
-    "PGCHANNELBINDING",
     "PYTHONPATH",
     "PYTHONPYCACHEPREFIX",
     "VIRTUAL_ENV",
+)
+# how PostgreSQL is reached, all that libpq reads; a password comes with the order
+# https://www.postgresql.org/docs/current/libpq-envars.html
+LIBPQ = (
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGPORT",
+    "PGDATABASE",
+    "PGUSER",
+    "PGPASSFILE",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSYSCONFDIR",
+    "PGREQUIREAUTH",
+    "PGCHANNELBINDING",
+    "PGREQUIREPEER",
+    "PGOPTIONS",
+    "PGAPPNAME",
+    "PGCONNECT_TIMEOUT",
+    "PGSSLMODE",
+    "PGREQUIRESSL",
+    "PGSSLNEGOTIATION",
+    "PGSSLCOMPRESSION",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCERTMODE",
+    "PGSSLROOTCERT",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLSNI",
+    "PGSSLMINPROTOCOLVERSION",
+    "PGSSLMAXPROTOCOLVERSION",
+    "PGGSSENCMODE",
+    "PGKRBSRVNAME",
+    "PGGSSLIB",
+    "PGGSSDELEGATION",
+    "PGMINPROTOCOLVERSION",
+    "PGMAXPROTOCOLVERSION",
+    "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS",
+    "PGCLIENTENCODING",
+    "PGDATESTYLE",
+    "PGTZ",
+    "PGGEQO",
+    "PGLOCALEDIR",
 )
 TAKES = 30.0  # seconds, at most, that a command may take
 
@@ -110,7 +144,9 @@ def hidden(found: Mapping[str, str]) -> list[str]:
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What every turn needs of the worker's environment."""
     return {
-        name: environment[name] for name in INHERITED if name in environment
+        name: environment[name]
+        for name in (*INHERITED, *LIBPQ)
+        if name in environment
     }
 
 

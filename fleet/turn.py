@@ -140,7 +140,7 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
         ) as found:
             far.held = found
             try:
-                return _done(found, order["stage"], bool(order.get("yes")))
+                return _done(found, order)
             finally:
                 far.look()
     except QuotaExhausted as pause:
@@ -179,7 +179,8 @@ def _bound(found: Held) -> dict[str, Any]:
     return {"code": 0}
 
 
-def _done(found: Held, stage: str, yes: bool) -> dict[str, Any]:
+def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
+    stage, refresh = order["stage"], bool(order.get("refresh"))
     if stage == "rebind":
         return _bound(found)
 
@@ -197,13 +198,19 @@ def _done(found: Held, stage: str, yes: bool) -> dict[str, Any]:
 
     if stage == "plan":
         accounts = accounts_of(found.migration, os.environ)
-        plan = {**_planned(migration.plan()), "accounts": accounts}
+        plan = {
+            **_planned(migration.plan(refresh=refresh)),
+            "accounts": accounts,
+        }
         return {"code": 0, "verdict": plan}
 
+    said = {name: bool(order.get(name)) for name in ("yes", "remake_fields")}
     work = {
-        "sample": lambda: migration.run(migration.sample_size, yes=yes),
-        "run": lambda: migration.run(yes=yes),
-        "delta": lambda: migration.delta(yes=yes),
+        "sample": lambda: migration.run(
+            migration.sample_size, refresh=refresh, **said
+        ),
+        "run": lambda: migration.run(refresh=refresh, **said),
+        "delta": lambda: migration.delta(**said),
         "verify": migration.verify,
     }
     result = work[stage]()

@@ -62,6 +62,19 @@ STEPS = (
         "migrate with: etl run SPEC, or repeat with --yes",
         "migrate with: etl fleet start NAME run, or say yes: etl fleet start NAME STAGE --yes",
     ),
+    (
+        "is this the right account? If so, add --yes",
+        "is this the right account? If so: etl fleet start NAME STAGE --yes",
+    ),
+    # fields that people have deleted, and a source that has to be read again
+    (
+        "run with --remake-fields",
+        "go on with: etl fleet start NAME WRITES --remake-fields",
+    ),
+    (
+        "run again with --refresh",
+        "add it again, and go on with: etl fleet start NAME READS --refresh",
+    ),
     # a day's quota is spent
     (
         "everything done so far is saved – run the same command again from",
@@ -92,6 +105,7 @@ class Told:
     name: str
     secrets: str
     stage: str = "run"
+    more: str = ""  # said to this turn, and to be said again
 
 
 def worded(text: str, spec: Path, told: Told) -> str:
@@ -115,7 +129,9 @@ def _filled(instead: str, told: Told) -> str:
     words = {
         "NAME": told.name,
         "REF": told.secrets,
-        "STAGE": told.stage,
+        "STAGE": f"{told.stage} {told.more}".rstrip(),
+        "WRITES": told.stage if told.stage in ("sample", "delta") else "run",
+        "READS": told.stage if told.stage in ("plan", "sample") else "run",
         "SPEC": r"\g<file>",
     }
     return re.sub("|".join(words), lambda word: words[word[0]], instead)

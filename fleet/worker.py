@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from procrastinate import exceptions
 
 from engine.connector.auth import redactor
-from engine.errors import EtlError, UsageError
+from engine.errors import EtlError, StoreError, UsageError
 from fleet import records
 from fleet.bundle import unpacked
 from fleet.ending import (
@@ -65,6 +65,7 @@ AWAY_ERRORS = (
 Tell = Callable[[str], None]
 WHAT = {0: "done", 1: "attention"}
 SAID = {"waiting": "failed"}
+WAS_AWAY = "the database was away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ async def turn(worker: Worker, name: str, job: int) -> None:
         records.begin_turn, engine, of, of.goal.stage, worker.name, now
     )
     if begun:
-        await _taken(worker, of, of.goal, begun)
+        await _taken(worker, of, of.goal, begun, now)
 
 
 async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
@@ -197,28 +198,14 @@ async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
 
 
 async def _taken(
-    worker: Worker, of: records.Member, goal: Goal, begun: int
+    worker: Worker, of: records.Member, goal: Goal, begun: int, began: float
 ) -> None:
-    """A turn that has been entered, to its end."""
-    verdict: Mapping[str, Any] = {}
-    began = time.time()
-    try:
-        with _placed(worker, of.name) as place:
-            ended, verdict = await _carried_out(worker, of, goal, begun, place)
-    except EtlError as error:
-        ended = Ended(error.exit_code, plain(str(error)))
-    except (asyncio.CancelledError, *records.AWAY):
-        ended = Ended(INTERRUPTED)  # before it had a process
-    except Exception as error:
-        worker.tell(f"{of.name}: {type(error).__name__}: {plain(str(error))}")
-        ended = Ended(CRASHED, f"internal error in etl: {type(error).__name__}")
-
+    """A turn that has been entered, to its end; it was judged at `began` that it may begin."""
+    ended, verdict = await _had(worker, of, goal, begun, began)
     ended = replace(ended, lasted=time.time() - began)
     follows = await _entered(worker, of, goal, begun, ended, verdict)
     if follows is None:
-        worker.tell(
-            f"{of.name}: this turn was taken for dead, and goes on elsewhere"
-        )
+        worker.tell(f"{of.name}: {await _parted(worker, of)}")
         return
     if ended.code != OCCUPIED:
         worker.tell(
@@ -226,15 +213,50 @@ async def _taken(
             f" {follows.reason}".rstrip()
         )
     was_ended = ended.code in (INTERRUPTED, OCCUPIED)
-    if not was_ended or follows.state == "stopped":
+    if not was_ended or follows.state in ("stopped", "waiting"):
         what = WHAT.get(ended.code, SAID.get(follows.state, follows.state))
-        reason, code = ended.reason, ended.code
+        reason, code = follows.reason or ended.reason, ended.code
         _notify(
             worker,
             News(of.name, goal.stage, what, code, reason, follows.at),
         )
     if follows.at:
         raise Again(follows.at)
+
+
+async def _had(
+    worker: Worker, of: records.Member, goal: Goal, begun: int, began: float
+) -> tuple[Ended, Mapping[str, Any]]:
+    """How a turn ended, whatever was in its way, and its verdict."""
+    try:
+        with _placed(worker, of.name) as place:
+            return await _carried_out(worker, of, goal, begun, began, place)
+    except EtlError as error:
+        return Ended(error.exit_code, plain(str(error))), {}
+    except asyncio.CancelledError:
+        return Ended(INTERRUPTED), {}  # before it had a process
+    except records.AWAY:
+        return Ended(StoreError.exit_code, WAS_AWAY), {}  # the same
+    except OSError as error:
+        why = f"{worker.name} cannot work in {worker.folder}: {error.strerror or error}"
+        worker.tell(f"{of.name}: {plain(why)}")
+        # nothing is wrong with the migration: another worker may take it meanwhile
+        return Ended(INTERRUPTED, plain(why), yields=True), {}
+    except Exception as error:
+        worker.tell(f"{of.name}: {type(error).__name__}: {plain(str(error))}")
+        reason = f"internal error in etl: {type(error).__name__}"
+        return Ended(CRASHED, reason), {}
+
+
+async def _parted(worker: Worker, of: records.Member) -> str:
+    """What became of a turn whose end nobody waited for."""
+    with suppress(sa.exc.SQLAlchemyError):
+        now = await asyncio.to_thread(records.found, worker.engine, of.name)
+        if now is None:
+            return "this turn was taken for dead, and the migration is removed"
+        if now.state in records.RESTING:
+            return f"this turn was taken for dead; the migration is {now.state}"
+    return "this turn was taken for dead, and goes on elsewhere"
 
 
 @contextmanager
@@ -249,7 +271,12 @@ def _placed(worker: Worker, name: str) -> Iterator[Path]:
 
 
 async def _carried_out(
-    worker: Worker, of: records.Member, goal: Goal, begun: int, place: Path
+    worker: Worker,
+    of: records.Member,
+    goal: Goal,
+    begun: int,
+    began: float,
+    place: Path,
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
     bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.name)
@@ -262,21 +289,24 @@ async def _carried_out(
         "store": store,
         "stage": goal.stage,
         "yes": goal.yes,
+        "remake_fields": goal.remake_fields,
+        "refresh": goal.refresh,
     }
 
     others: list[str] = []
 
     async def hear(said: Mapping[str, Any]) -> str:
-        other = await asyncio.to_thread(_heard, worker, of.name, begun, said)
-        if other:
-            others.append(records.busy(other))
-        return other
+        against = await asyncio.to_thread(_heard, worker, of.name, begun, said)
+        if against:
+            others.append(against)
+        return against
 
     process = await started(order, place, env, hear)
-    look = partial(_looked_at, worker, of, begun, time.time())
+    look = partial(_looked_at, worker, of, begun, began)
     found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
-    told = Told(of.name, of.secrets, goal.stage)
+    more = "--remake-fields" if goal.remake_fields else ""
+    told = Told(of.name, of.secrets, goal.stage, more)
     reason = redactor(hidden(secrets))(worded(reason, spec, told))
     await _keep(worker, of.name, begun, place, found.get("files", {}))
     ended = Ended(
@@ -296,7 +326,7 @@ async def _carried_out(
 def _heard(
     worker: Worker, name: str, begun: int, said: Mapping[str, Any]
 ) -> str:
-    """Enter what a turn says of itself; which migration keeps it from an account, or ""."""
+    """Enter what a turn says of itself; what keeps it from an account, or ""."""
     if "now" in said:
         records.progress(worker.engine, begun, said["now"])
     if "accounts" not in said:
@@ -307,10 +337,11 @@ def _heard(
             worker.engine, begun, name, accounts, time.time()
         )
     except sa.exc.SQLAlchemyError:
-        return "the database"
-    if not other:
-        worker.tell(f"{name} begins")
-    return other
+        return WAS_AWAY
+    if other:
+        return records.busy(other)
+    worker.tell(f"{name} begins")
+    return ""
 
 
 async def _looked_at(
@@ -327,22 +358,25 @@ async def _looked_at(
         return "is over"
     had_its_share = now - began > worker.slice
     try:
-        ends = await asyncio.to_thread(
-            _ends, worker, of.name, begun, had_its_share
+        return await asyncio.to_thread(
+            _stands, worker, of.name, begun, had_its_share
         )
     except sa.exc.SQLAlchemyError:
         return "unknown"
-    return "is over" if ends else "goes on"
 
 
-def _ends(worker: Worker, name: str, begun: int, had_its_share: bool) -> bool:
+def _stands(
+    worker: Worker, name: str, begun: int, had_its_share: bool
+) -> Found:
     if not records.goes_on(worker.engine, begun):
-        return True
+        return "is lost"
     if not had_its_share:
-        return False
+        return "goes on"
     # a place that is free takes what is due at once
     waiting = records.due(worker.engine, queue_of(VERSION), 2 * POLLS)
-    return waiting > 0 or records.is_waited_for(worker.engine, name)
+    if waiting or records.is_waited_for(worker.engine, name):
+        return "is over"
+    return "goes on"
 
 
 def _is_waited_for(worker: Worker, name: str) -> bool:

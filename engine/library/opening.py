@@ -147,7 +147,8 @@ def numbered(
 ) -> Iterator[Run]:
     """A run with its row in the store from start to end; `refresh` forgets what was read.
 
-    With `rebind`, the store belongs to these accounts from now on, whatever it was begun with.
+    With `rebind`, the store belongs to these accounts from now on, whatever it was begun with, once
+    both have taken their keys: a wrong one raises ApiError, and the store still knows whose it is.
     """
     if not held.turn.acquire(blocking=False):
         raise UsageError(
@@ -160,6 +161,8 @@ def numbered(
             if refresh:
                 forget(connection)
         with closing(_wired(held, command, wait)) as run, _told(run, command):
+            if rebind:
+                _ask_both(run)
             belongs(run, rebind)
             run.notices.extend(_overridden(held))
             run.notices.extend(_beyond_plan(held))
@@ -169,6 +172,11 @@ def numbered(
             yield run
     finally:
         held.turn.release()
+
+
+def _ask_both(run: Run) -> None:
+    for client in (run.source, run.destination):
+        client.check()
 
 
 def _overridden(held: Held) -> Iterator[str]:

@@ -157,7 +157,7 @@ def turns_below(worker: subprocess.Popen[bytes]) -> list[int]:
     return [int(word) for word in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
 
 
-async def turn(stage: str, spec: Path, env: Mapping[str, str], yes: bool = False) -> dict[str, Any]:
+async def turn(stage: str, spec: Path, env: Mapping[str, str], **said: bool) -> dict[str, Any]:
     """A turn in its process, on a store in a file; how it ended."""
 
     async def hear(_: Mapping[str, Any]) -> str:
@@ -166,7 +166,7 @@ async def turn(stage: str, spec: Path, env: Mapping[str, str], yes: bool = False
     async def look() -> Any:
         return "goes on"
 
-    order = {"spec": str(spec), "store": str(spec.parent / "store.sqlite"), "stage": stage, "yes": yes}
+    order = {"spec": str(spec), "store": str(spec.parent / "store.sqlite"), "stage": stage, **said}
     process = await started(order, spec.parent, {**env, "PATH": os.environ["PATH"]}, hear)
     return dict(await process.ended(look))
 

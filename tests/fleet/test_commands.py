@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -14,9 +18,12 @@ from psycopg.conninfo import conninfo_to_dict
 from engine.errors import StoreError, UsageError
 from fleet import queue, records
 from fleet.cli import fleet_group
+from fleet.secrets import inherited
 from fleet.status import collected, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def typed(url: str, *words: str) -> None:
@@ -115,6 +122,15 @@ def test_init_brings_up_an_older_queue(url: str) -> None:
         assert postgres.execute(old, "SELECT lock, status::text FROM fleet.procrastinate_jobs") == [("acme", "todo")]
 
 
+def test_init_never_lowers_a_queue(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A queue that a newer Procrastinate has brought up is left, and stays known as what it is: its scripts would run twice otherwise."""
+    postgres.execute(url, "COMMENT ON TABLE fleet.procrastinate_jobs IS '99.0.0'")
+    capsys.readouterr()
+    typed(url, "init")
+    assert "left as it is, for it is of 99.0.0, newer than" in capsys.readouterr().out
+    assert postgres.execute(url, "SELECT obj_description('fleet.procrastinate_jobs'::regclass)") == [("99.0.0",)]
+
+
 def test_an_older_fleet_is_told_what_to_do(url: str) -> None:
     """A database that lacks a table of this version is refused with the command that makes it."""
     postgres.execute(url, "DROP TABLE fleet.crew")
@@ -138,3 +154,31 @@ def test_a_command_takes_the_password_of_the_environment(url: str, monkeypatch: 
     monkeypatch.setenv("PGPASSWORD", "a@b")
     seen = fleet_group.commands["status"].make_context("status", ["--db", url]).params["engine"]
     assert seen.url.password == "a@b"
+
+
+def test_no_password_is_printed(url: str) -> None:
+    """One that stands in the address's query is shown nowhere, whether the database answers or not."""
+    for address in ("postgresql://127.0.0.1:1/fleet?user=ana&password=s3cret-word", f"{url}?password=s3cret-word"):
+        if address.startswith(url):
+            postgres.execute(url, "DROP TABLE fleet.crew")
+        with pytest.raises(StoreError) as refused:
+            typed(address, "status")
+        assert "s3cret-word" not in str(refused.value) and "127.0.0.1" in str(refused.value)
+
+
+def test_an_address_may_leave_all_to_libpq(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host, port, user and password from the worker's environment lead a turn to its store as they lead the worker to the queue."""
+    where = urlsplit(url)
+    said = {"PGHOST": where.hostname, "PGPORT": str(where.port), "PGUSER": where.username, "PGPASSWORD": "a@b"}
+    for name, value in said.items():
+        monkeypatch.setenv(name, str(value))
+    engine = fleet_group.commands["status"].make_context("status", ["--db", f"postgresql://{where.path}"]).params["engine"]
+    records.check(engine)
+    assert conninfo_to_dict(queue.conninfo(engine))["password"] == "a@b" and "a@b" not in records.shown(engine)
+    store = records.store_of(engine, "acme")
+    assert sa.make_url(store).query["password"] == "a@b"
+    opens = "import sys; from engine.store.tables import open_store; open_store(sys.stdin.read()).close()"
+    program = [sys.executable, "-c", opens]
+    subprocess.run(program, input=store, text=True, env=inherited(os.environ), cwd=ROOT, check=True, timeout=60)
+    assert records.has_store(engine, "acme")
+    engine.dispose()

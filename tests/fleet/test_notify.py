@@ -16,6 +16,7 @@ import pytest
 
 from engine.connector.auth import redactor
 from engine.errors import UsageError
+from fleet.cli import fleet_group
 from fleet.notify import News, check_target, tell_of
 from fleet.secrets import hidden
 
@@ -126,3 +127,10 @@ def test_what_is_said_holds_no_key() -> None:
     found = {"A_KEY": "k3y-0f-nobody", "A_URL": "https://acme.example.com/app", "OWNER": "ana@example.com", "P": "p@ss w0rd"}
     said = redactor(hidden(found))("k3y-0f-nobody at https://acme.example.com/app by ana@example.com: p@ss w0rd")
     assert said == "*** at https://acme.example.com/app by ana@example.com: ***"
+
+
+def test_a_target_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in an address of `--notify` need not stand in a command, which everybody on the machine can read."""
+    monkeypatch.setenv("ETL_FLEET_NOTIFY", "https://chat.example.com/hook?key=s3cret")
+    worker = fleet_group.commands["worker"].make_context("worker", ["--db", "postgresql://db/fleet"])
+    assert worker.params["notify"] == "https://chat.example.com/hook?key=s3cret"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import json
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,12 +22,12 @@ import sqlalchemy as sa
 from engine.cli.environment import named
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
-from fleet import queue, records, registering, worker
+from fleet import process, queue, records, registering, worker
 from fleet.cli import fleet_group
 from fleet.secrets import Secrets
 from fleet.wording import STEPS, Told, worded
-from tests import postgres
-from tests.e2e.driving import SPEC, checkout, edit, pair
+from tests import loopback, postgres
+from tests.e2e.driving import SPEC, checkout, edit, field_codes, pair
 from tests.fleet.driving import KEYS, turn
 from workbench import approval
 from workbench.meaning import digest_of, parts
@@ -97,12 +102,30 @@ def test_an_approval_stays_while_it_holds(url: str, engine: sa.Engine, project: 
 def test_files_are_replaced_only_where_they_are_those_that_were_read(url: str, engine: sa.Engine, project: Path) -> None:
     """What somebody else has registered meanwhile is not replaced by what was approved before."""
     typed(url, "add", "acme", str(project))
-    first = records.bundle_of(engine, "acme")
-    typed(url, "add", "acme", str(project), "--set", "language=es")
+    first, looked_at = records.bundle_of(engine, "acme"), records.member(engine, "acme")
     said = {"version": queue.VERSION, "secrets": "acme", "approved": "Ana", "settings": "{}"}
+    typed(url, "add", "acme", str(project), "--set", "language=es")
     with pytest.raises(UsageError, match="registered anew meanwhile"):
-        records.register(engine, "acme", first, first.digest, **said)
+        records.register(engine, "acme", first, looked_at, **said)
     assert records.member(engine, "acme").approved == ""
+
+    same_files = records.member(engine, "acme")
+    typed(url, "add", "acme", str(project), "--secrets", "other")
+    assert records.member(engine, "acme").bundle == same_files.bundle
+    with pytest.raises(UsageError, match="registered anew meanwhile"):
+        records.register(engine, "acme", first, same_files, **said)
+    assert records.member(engine, "acme").secrets == "other"
+
+
+def test_a_setting_that_the_spec_has_no_more_is_dropped(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was set before stands in no way of a mapping that has lost the setting; one that is said now and is not there is a mistake still."""
+    typed(url, "add", "acme", str(project), "--set", "language=es")
+    postgres.execute(url, """UPDATE fleet.migrations SET settings = '{"language": "es", "gone": 1}'""")
+    typed(url, "add", "acme", str(project))
+    assert json.loads(records.member(engine, "acme").settings) == {"language": "es"}
+    assert "acme: --set gone is dropped" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="no setting 'gone'"):
+        typed(url, "add", "acme", str(project), "--set", "gone=1")
 
 
 def test_another_version_is_named(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,6 +182,50 @@ def test_the_next_step_is_one_of_the_fleets(project: Path) -> None:
     assert worded(surprising, project, ACME).endswith("etl fleet start acme delta --yes")
 
 
+# where the engine and the workbench speak to whoever runs a turn; what only commands print stands elsewhere
+SPEAKS = ("config", "connector", "destination", "extract", "language", "load", "mapping", "plan", "rollback", "sampling", "store", "verify")
+NOT_A_STEP = {
+    "--delta": "a remark, `etl run --delta --deletions`: a fleet has `run --refresh`",
+    "--deletions": "the same",
+    "--sample": "a run's name in the store",
+}
+
+
+def test_an_option_that_is_named_is_one_of_start() -> None:
+    """A text that names an option is in the table, or the option is one that `start` has."""
+    start = fleet_group.commands["start"]
+    options = {word for option in start.params for word in option.opts if word.startswith("--")}
+    known = options | {word for said, _ in STEPS for word in re.findall(r"--[a-z-]+", said)} | {*NOT_A_STEP}
+    files = [path for folder in SPEAKS for path in (ROOT / "engine" / folder).rglob("*.py")]
+    files += [ROOT / "engine" / name for name in ("pipeline.py", "session.py", "library/commands.py", "library/opening.py", "library/gate.py")]
+    found = {(word, path.name) for path in files for word in named_options(path)}
+    assert {"--remake-fields", "--refresh", "--yes"} <= {word for word, _ in found}
+    assert sorted((word, name) for word, name in found if word not in known) == []
+    for said, instead in STEPS:
+        told = {word for words in re.findall(r"etl fleet start [^;,]*", instead) for word in re.findall(r"--[a-z-]+", words)}
+        assert told <= options, said
+
+
+def named_options(path: Path) -> set[str]:
+    """The options that texts of a file name, its docstrings not counted."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
+    return {word for text in texts - docs for word in re.findall(r"--[a-z][a-z-]+", text)}
+
+
+@pytest.mark.parametrize(
+    ("stage", "remakes", "reads"),
+    [("sample", "sample", "sample"), ("delta", "delta", "run"), ("plan", "run", "plan"), ("verify", "run", "run")],
+)
+def test_an_option_is_named_with_a_stage_that_takes_it(stage: str, remakes: str, reads: str, project: Path) -> None:
+    """What a turn says of deleted fields and of a source that has to be read again can be typed as it is told."""
+    told = replace(ACME, stage=stage)
+    assert f"etl fleet start acme {remakes} --remake-fields so that" in worded("x – run with --remake-fields so that", project, told)
+    assert worded("x, then run again with --refresh", project, told).endswith(f"etl fleet start acme {reads} --refresh")
+
+
 def edit_back(spec: Path) -> Path:
     """The spec with a mistake in it."""
     edit(spec, ("language: en", "langage: en"))
@@ -173,13 +240,45 @@ def test_stages_that_need_a_word(url: str, engine: sa.Engine, project: Path) -> 
     typed(url, "add", "acme", str(project))
     for words, told in (
         (("rollback",), "deletes"), (("rebind",), "the same ones"), (("verify", "--yes"), "--yes is for"), (("delta", "--every", "30m", "--yes"), "--yes is for"),
+        (("verify", "--remake-fields"), "--remake-fields is for"), (("delta", "--refresh"), "--refresh is for"),
         (("run", "--every", "30m"), "--every is for"), (("run", "--at", "2020-01-01T00:00"), "is over"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=told):
             typed(url, "start", "acme", *words)
     typed(url, "start", "acme", "run", "--yes")
     goal = records.member(engine, "acme").goal
-    assert goal is not None and goal.yes and goal.stage == "run"
+    assert goal is not None and goal.yes and goal.stage == "run" and not (goal.remake_fields or goal.refresh)
+    typed(url, "stop", "acme")
+    typed(url, "start", "acme", "run", "--remake-fields", "--refresh")
+    goal = records.member(engine, "acme").goal
+    assert goal is not None and goal.remake_fields and goal.refresh and not goal.yes
+
+
+@pytest.mark.parametrize(
+    ("more", "times"),
+    [((), (1800.0, 2_000_000_000.0, "22:00-06:00")), (("--window", "01:00-02:00"), (1800.0, 2_000_000_000.0, "01:00-02:00"))],
+    ids=["as they were", "another window"],
+)
+def test_a_yes_leaves_the_times_of_a_delta(
+    url: str, engine: sa.Engine, project: Path, more: tuple[str, ...], times: tuple[float, float, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A delta that repeats and has stopped at a surprising plan repeats after the step that it names; times that are over, or of another stage, do not come back."""
+    typed(url, "add", "acme", str(project))
+
+    def waits(until: float) -> None:
+        goal = json.dumps({"stage": "delta", "every": 1800.0, "until": until, "window": "22:00-06:00", "good": True})
+        postgres.execute(url, f"UPDATE fleet.migrations SET state = 'waiting', goal = '{goal}'")
+
+    waits(2_000_000_000.0)
+    typed(url, "start", "acme", "delta", "--yes", *more)
+    goal = records.member(engine, "acme").goal
+    assert goal is not None and (goal.every, goal.until, goal.window) == times and goal.yes and not goal.good
+    assert "every 1800 s after it until 2033-05-18" in capsys.readouterr().out
+    for until, words in ((1_000_000.0, ("delta", "--yes")), (2_000_000_000.0, ("run", "--yes")), (2_000_000_000.0, ("delta",))):
+        waits(until)
+        typed(url, "start", "acme", *words)
+        goal = records.member(engine, "acme").goal
+        assert goal is not None and (goal.every, goal.until, goal.window) == (0.0, 0.0, ""), words
 
 
 def test_a_stop_leaves_what_rests(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,10 +318,46 @@ def test_a_changed_address_is_said_once(tmp_path: Path) -> None:
     with pair(source=(*KEYS[:1], KEYS[1] + "x"), destination=(*KEYS[:1], KEYS[1] + "x"), size=8) as other:
         refused = asyncio.run(turn("sample", spec, other.env))
         assert refused["code"] == 4 and "etl fleet start acme rebind --yes" in worded(refused["reason"], spec, ACME), refused
+        wrong = asyncio.run(turn("rebind", spec, {**other.env, "PIPEDRIVE_API_TOKEN": "wrong-token-of-nobody-1234"}))
+        assert wrong["code"] == 3, wrong
+        forgotten = asyncio.run(turn("sample", spec, other.env))
+        assert forgotten["code"] == 4 and "was begun with" in forgotten["reason"], "a rebind that failed has forgotten whose store it is"
         bound = asyncio.run(turn("rebind", spec, other.env))
         assert bound["code"] == 0, bound
         again = asyncio.run(turn("sample", spec, other.env))
         assert "was begun with" not in str(again), again
+
+
+@pytest.mark.fleet
+def test_fields_are_made_anew_and_a_source_is_read_again_once_somebody_says_so(tmp_path: Path) -> None:
+    """A turn that stops at a deleted field names the word that makes it anew, and with that word the next one goes on; with `refresh` the source is asked again."""
+    spec = checkout(tmp_path / "project", ("records: 200", "records: 3")) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        read = began_reading(spec)
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        assert began_reading(spec) == read
+        assert asyncio.run(turn("sample", spec, accounts.env, refresh=True))["code"] in (0, 1)
+        assert began_reading(spec) > read
+
+        there = accounts.destination
+        code = field_codes(there.dump(), "organizations")["STEL key"]
+        loopback.request("DELETE", f"{there.base_url}/api/v2/organizationFields/{code}", headers={"x-api-token": there.key}).raise_for_status()
+        refused = asyncio.run(turn("sample", spec, accounts.env))
+        assert refused["code"] == 4 and "etl fleet start acme sample --remake-fields" in worded(refused["reason"], spec, replace(ACME, stage="sample")), refused
+        surprising = asyncio.run(turn("sample", spec, accounts.env, remake_fields=True))
+        told = replace(ACME, stage="sample", more="--remake-fields")
+        assert surprising["code"] == 4 and "etl fleet start acme sample --remake-fields --yes" in worded(surprising["reason"], spec, told), surprising
+        remade = asyncio.run(turn("sample", spec, accounts.env, remake_fields=True, yes=True))
+        assert remade["code"] in (0, 1), remade
+        assert field_codes(there.dump(), "organizations")["STEL key"] != code
+
+
+def began_reading(spec: Path) -> float:
+    """When the source was first asked for what the store holds."""
+    with closing(sqlite3.connect(spec.parent / "store.sqlite")) as store:
+        (found,) = store.execute("SELECT min(started) FROM cursors").fetchone()
+    return float(found)
 
 
 @pytest.mark.fleet
@@ -247,7 +382,115 @@ def test_a_surprising_plan_is_carried_out_once_somebody_says_yes(tmp_path: Path)
         assert done["code"] in (0, 1) and done["verdict"]["created"] > 0, done
 
 
+# -- what stands in a turn's way
+
+
+def waits_for_a_turn(url: str, project: Path, *words: str) -> None:
+    """A migration that is to do something, before any worker has it."""
+    typed(url, "add", "acme", str(project))
+    typed(url, "start", "acme", *words)
+
+
+def test_a_turn_ends_with_the_window_that_it_began_in(
+    url: str, engine: sa.Engine, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its window is over before its process is there: it is the one that was open when the turn was judged."""
+    monkeypatch.setattr(process, "LOOKS", 0.1)
+    now = datetime.now(UTC)
+    waits_for_a_turn(url, project, "sample", "--window", f"{now - timedelta(hours=2):%H:%M:%S}-{now + timedelta(seconds=3):%H:%M:%S}")
+    command = "sh -c 'sleep 4; echo STEL_ORDER_API_KEY=k3y-of-nobody; echo PIPEDRIVE_API_TOKEN=t0ken-of-nobody'"
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command=command), 1, print)
+    with pytest.raises(queue.Again) as again:
+        asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
+    assert records.turns_of(engine, "acme")[0].code == 130
+    assert again.value.at - now.timestamp() > 70_000
+
+
+def test_a_folder_that_cannot_be_written_parks_no_migration(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """The turn goes back, is not counted, and the worker says which folder it is; a worker that starts with such a folder does not."""
+    waits_for_a_turn(url, project, "sample")
+    (tmp_path / "work").write_text("a file", encoding="utf-8")
+    said: list[str] = []
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="true"), 1, said.append)
+    for _ in range(3):
+        postgres.execute(url, "UPDATE fleet.migrations SET at = 0")
+        before = time.time()
+        with pytest.raises(queue.Again) as again:
+            asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
+        assert 15 < again.value.at - before < 60
+    of = records.member(engine, "acme")
+    assert (of.state, of.failures) == ("queued", 0) and str(tmp_path / "work") in of.reason
+    assert said[0].startswith("acme: ") and str(tmp_path / "work") in said[0], said
+    with pytest.raises(UsageError, match=f"--work {tmp_path / 'work'} cannot be written"):
+        typed(url, "worker", "--secrets-command", "true", "--work", str(tmp_path / "work"))
+
+
+def test_a_database_that_is_away_is_asked_again_with_pauses(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """Where a turn cannot even read its files, it is tried again later, as with a store that is away, and not at once."""
+    waits_for_a_turn(url, project, "sample")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    begun = records.begin_turn(engine, of, "sample", "a:1", time.time())
+    busy = sa.create_engine(engine.url, connect_args=records.LINK, pool_size=1, max_overflow=0, pool_timeout=0.2)
+    made = worker.Worker(busy, tmp_path / "work", Secrets(command="true"), 1, print)
+
+    async def taken() -> None:
+        held = busy.connect()
+        assert worker._heard(made, "acme", begun, {"accounts": ["x"]}) == "the database was away"
+        asyncio.get_running_loop().call_later(1.0, held.close)
+        assert of.goal is not None
+        await worker._taken(made, of, of.goal, begun, time.time())
+
+    with pytest.raises(queue.Again):
+        asyncio.run(taken())
+    busy.dispose()
+    of = records.member(engine, "acme")
+    assert (of.state, of.failures, of.reason) == ("retrying", 1, "the database was away")
+    assert records.turns_of(engine, "acme")[0].code == 5
+
+
 # -- news
+
+
+def test_a_turn_that_is_cut_and_leads_to_waiting_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """Where a worker ends after the time of a delta is over, nobody goes on with it: people hear that, and why."""
+    waits_for_a_turn(url, project, "delta", "--every", "1s", "--until", "2035-12-01T00:00")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    goal = replace(of.goal, until=time.time() - 1, good=True)
+    of = replace(of, goal=goal)
+    begun = records.begin_turn(engine, of, "delta", "a:1", time.time())
+    news = tmp_path / "news.json"
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="sh -c 'touch began; sleep 60'"), 1, print, f"cp /dev/stdin '{news}'")
+
+    async def cut() -> None:
+        taken = asyncio.create_task(worker._taken(made, of, goal, begun, time.time()))
+        while not Path("began").exists():
+            await asyncio.sleep(0.05)
+        taken.cancel()
+        await taken
+        await asyncio.wait(made.telling, timeout=30)
+
+    with contextlib.chdir(tmp_path):
+        asyncio.run(cut())
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["name"], told["what"], told["code"], told["next"]) == ("acme", "failed", 130, 0.0)
+    assert told["reason"] == "it is not done – the time it was given is over"
+
+
+def test_a_turn_that_was_stopped_is_not_said_to_go_on(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """What was taken for dead goes on elsewhere only where it is to go on."""
+    waits_for_a_turn(url, project, "sample")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    begun = records.begin_turn(engine, of, "sample", "a:1", time.time())
+    said: list[str] = []
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
+    postgres.execute(url, "UPDATE fleet.turns SET ended = 1")
+    asyncio.run(worker._taken(made, of, of.goal, begun, time.time()))
+    typed(url, "stop", "acme")
+    asyncio.run(worker._taken(made, of, of.goal, begun, time.time()))
+    assert said == ["acme: this turn was taken for dead, and goes on elsewhere", "acme: this turn was taken for dead; the migration is stopped"]
 
 
 def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
@@ -263,7 +506,7 @@ def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Pa
     made = worker.Worker(engine, tmp_path / "work", secrets, 1, said.append, f"cp /dev/stdin '{news}'")
 
     async def stopped() -> None:
-        taken = asyncio.create_task(worker._taken(made, of, of.goal, begun))
+        taken = asyncio.create_task(worker._taken(made, of, of.goal, begun, time.time()))
         while not Path("began").exists():
             await asyncio.sleep(0.05)
         await asyncio.to_thread(typed, url, "stop", "acme")

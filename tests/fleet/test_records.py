@@ -6,21 +6,25 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from engine.errors import StoreError, UsageError
+from engine.store import migrations
 from engine.store.lease import lease
 from engine.store.tables import open_store
-from fleet import queue, records
-from fleet.ending import Ended, Goal, Next
+from fleet import queue, records, worker
+from fleet.ending import Ended, Goal, Next, after
 from fleet.records import Member
+from fleet.secrets import Secrets
 from tests import postgres
 from tests.e2e.driving import SPEC
 
 DONE = Ended(0, held=True)
 IDLE = Next("idle")
+RUN = Goal("run")
 
 
 @pytest.fixture
@@ -37,15 +41,15 @@ def engine() -> Iterator[sa.Engine]:
         made.dispose()
 
 
-def begin(engine: sa.Engine, name: str) -> tuple[Member, int]:
+def begin(engine: sa.Engine, name: str, goal: Goal = RUN) -> tuple[Member, int]:
     """A migration that a worker has begun, its job taken from the queue by worker 1."""
     with queue.opened(engine) as app, engine.begin() as connection:
         job = queue.put(app, connection, name, time.time(), queue.VERSION)
-        records.aim(connection, name, Goal("run"), time.time(), job)
+        records.aim(connection, name, goal, time.time(), job)
     asked(engine, "INSERT INTO fleet.procrastinate_workers(last_heartbeat) VALUES (now() - interval '1 hour') ON CONFLICT DO NOTHING")
     asked(engine, f"UPDATE fleet.procrastinate_jobs SET status = 'doing', worker_id = 1 WHERE id = {job}")
     of = records.member(engine, name)
-    return of, records.begin_turn(engine, of, "run", "a:1", time.time())
+    return of, records.begin_turn(engine, of, goal.stage, "a:1", time.time())
 
 
 def asked(engine: sa.Engine, statement: str) -> list[sa.Row[tuple[object, ...]]]:
@@ -63,6 +67,11 @@ def rescued(engine: sa.Engine, of: Member) -> int:
         job = queue.put(app, connection, of.name, time.time(), of.version)
         records.replaced_job(connection, of.name, job)
         return job
+
+
+def swept(engine: sa.Engine, idle: float = queue.STALLED) -> list[str]:
+    """What any worker does every few seconds; what it says is shown where a test fails."""
+    return queue.swept(engine, print, idle)
 
 
 def test_a_turn_that_was_taken_for_dead_ends_nothing(engine: sa.Engine) -> None:
@@ -103,7 +112,7 @@ def test_a_stop_holds_whatever_the_worker_does(engine: sa.Engine) -> None:
     assert rescued(engine, of) == 0
     assert not records.is_going(engine, "one")
     assert asked(engine, "SELECT * FROM procrastinate_jobs") == []
-    assert queue.swept(engine) == [] and asked(engine, "SELECT * FROM occupied") == []
+    assert swept(engine) == [] and asked(engine, "SELECT * FROM occupied") == []
 
 
 def test_accounts_stay_taken_while_the_store_is_held(engine: sa.Engine) -> None:
@@ -113,11 +122,11 @@ def test_accounts_stay_taken_while_the_store_is_held(engine: sa.Engine) -> None:
     with closing(open_store(records.store_of(engine, "one"))) as store:
         with lease(store) as held:
             assert rescued(engine, of)
-            queue.swept(engine)
+            swept(engine)
             assert asked(engine, "SELECT name FROM occupied") == [("one",)]
             other, begun = begin(engine, "two")
             assert records.occupy(engine, begun, other.name, ["account"], time.time()) == "one"
-        queue.swept(engine)
+        swept(engine)
         assert asked(engine, "SELECT name FROM occupied") == []
         with pytest.raises(StoreError, match="taken over"), held.begin():
             pass
@@ -134,7 +143,7 @@ def test_a_turn_that_found_its_store_held_keeps_its_accounts(engine: sa.Engine) 
     with pytest.raises(UsageError, match="just ending"):
         records.remove(engine, "one")
     asked(engine, "DELETE FROM procrastinate_jobs")
-    queue.swept(engine)
+    swept(engine)
     records.remove(engine, "one")
     assert [of.name for of in records.members(engine)] == ["two"]
 
@@ -143,11 +152,11 @@ def test_a_job_that_its_worker_has_forgotten_goes_on(engine: sa.Engine) -> None:
     """A worker that lives and could not put a job back into the queue has it for ever: it gets another number."""
     of, turn = begin(engine, "one")
     asked(engine, "UPDATE procrastinate_workers SET last_heartbeat = now()")
-    assert queue.swept(engine, idle=0.0) == []
+    assert swept(engine, idle=0.0) == []
     records.end_turn(engine, turn, of, Ended(75, held=True), Next("paused", 5.0), time.time(), {})
-    assert queue.swept(engine) == []
+    assert swept(engine) == []
     time.sleep(0.1)
-    assert queue.swept(engine, idle=0.05) == ["one"]
+    assert swept(engine, idle=0.05) == ["one"]
     assert asked(engine, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
     assert records.member(engine, "one").state == "paused"
 
@@ -155,12 +164,12 @@ def test_a_job_that_its_worker_has_forgotten_goes_on(engine: sa.Engine) -> None:
 def test_a_turn_that_no_job_has_is_closed(engine: sa.Engine) -> None:
     """Its worker was stopped just when it began: nothing stands in the way of a removal."""
     _, turn = begin(engine, "one")
-    queue.swept(engine)
+    swept(engine)
     assert records.goes_on(engine, turn)
     with engine.begin() as connection:
         records.halt(connection, "one")
     asked(engine, "DELETE FROM procrastinate_jobs")
-    queue.swept(engine)
+    swept(engine)
     assert not records.goes_on(engine, turn)
 
 
@@ -200,9 +209,9 @@ def test_a_migration_without_its_job_gets_another(engine: sa.Engine) -> None:
     begin(engine, "two")
     asked(engine, "UPDATE procrastinate_jobs SET status = 'failed' WHERE lock = 'two'")
     asked(engine, "UPDATE turns SET ended = 1")
-    assert queue.swept(engine) == ["two"]
+    assert swept(engine) == ["two"]
     assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs") == [("two", "todo")]
-    assert queue.swept(engine) == []
+    assert swept(engine) == []
 
 
 def test_another_version_takes_over_what_rests_only(engine: sa.Engine) -> None:
@@ -231,7 +240,7 @@ def test_an_account_stays_taken_after_an_end_that_never_had_the_store(engine: sa
     records.occupy(engine, turn, "one", ["account"], time.time())
     records.end_turn(engine, turn, of, Ended(70), Next("waiting"), time.time(), {})
     assert asked(engine, "SELECT name FROM occupied") == [("one",)]
-    queue.swept(engine)
+    swept(engine)
     assert asked(engine, "SELECT name FROM occupied") == []
 
 
@@ -272,8 +281,168 @@ def test_jobs_of_every_version_are_rescued(engine: sa.Engine) -> None:
             """No turn is taken."""
 
         async with queue.app_for(engine, nothing).open_async() as app:
-            await queue.rescue(app, engine, lambda text: None)
+            await queue.rescue(app, engine, print, print)
 
     asyncio.run(look())
     assert asked(engine, "SELECT id, status::text FROM procrastinate_jobs") == [(job, "todo")]
     assert not records.is_going(engine, "one")
+
+
+def ends(engine: sa.Engine, of: Member, turn: int, ended: Ended) -> Next | None:
+    """A turn ends as its worker enters it."""
+    assert of.goal is not None
+    now = time.time()
+    return records.end_turn(engine, turn, of, ended, after(of.goal, ended, of.failures, now), now, {})
+
+
+def test_a_killed_delta_is_no_good_one(engine: sa.Engine, tmp_path: Path) -> None:
+    """Where the last of several is cut in half and its time is over by then, a person is needed: the one before it was good, not this one."""
+    of, first = begin(engine, "one", Goal("delta", every=1.0, until=time.time() + 60))
+    ends(engine, of, first, DONE)
+    of = records.member(engine, "one")
+    assert of.state == "queued" and of.goal is not None and of.goal.good
+    assert records.begin_turn(engine, of, "delta", "a:1", time.time())
+    job = rescued(engine, of)
+    asked(engine, "UPDATE migrations SET goal = jsonb_set(goal::jsonb, '{until}', '1.0')::text WHERE name = 'one'")
+    crew = worker.Worker(engine, tmp_path, Secrets(command="true"), 1, print)
+    asyncio.run(worker.turn(crew, "one", job))
+    after_it = records.member(engine, "one")
+    assert (after_it.state, after_it.reason) == ("waiting", "it is not done – the time it was given is over")
+
+
+@pytest.mark.parametrize(
+    ("ended", "left"),
+    [(Ended(75, held=True), False), (Ended(3, held=True), False), (Ended(130, held=True), False), (Ended(76), True), (Ended(5), True)],
+    ids=["paused", "refused", "interrupted", "the account is busy", "the store is held"],
+)
+def test_a_yes_is_for_one_turn(engine: sa.Engine, ended: Ended, left: bool) -> None:
+    """What a person has said yes to is carried out once: it is said again only to a turn after one that never had the store."""
+    of, turn = begin(engine, "one", Goal("run", yes=True))
+    assert of.goal is not None and of.goal.yes
+    ends(engine, of, turn, ended)
+    goal = records.member(engine, "one").goal
+    assert goal is not None and goal.yes == left
+
+
+def test_a_killed_turn_takes_its_yes_with_it(engine: sa.Engine) -> None:
+    """Nobody knows how far it came: the next turn asks again."""
+    of, _ = begin(engine, "one", Goal("run", yes=True))
+    rescued(engine, of)
+    goal = records.member(engine, "one").goal
+    assert goal is not None and not goal.yes
+
+
+def test_a_refused_turn_frees_nothing_of_a_dead_one(engine: sa.Engine) -> None:
+    """Accounts that are kept for a turn that was taken for dead stay taken where the next one is refused another account, and nothing new is kept."""
+    of, first = begin(engine, "one")
+    records.occupy(engine, first, "one", ["x"], time.time())
+    _, other = begin(engine, "two")
+    records.occupy(engine, other, "two", ["y"], time.time())
+    rescued(engine, of)
+    of = records.member(engine, "one")
+    second = records.begin_turn(engine, of, "run", "b:2", time.time())
+    assert records.occupy(engine, second, "one", ["z", "y"], time.time()) == "two"
+    kept = "SELECT account, name FROM occupied ORDER BY account"
+    assert asked(engine, kept) == [("x", "one"), ("y", "two")]
+    assert records.occupy(engine, second, "one", ["z"], time.time()) == ""
+    assert asked(engine, kept) == [("x", "one"), ("y", "two"), ("z", "one")]
+    ends(engine, of, second, DONE)
+    assert asked(engine, kept) == [("y", "two")]
+
+
+def left_by_a_killed_worker(engine: sa.Engine, *names: str) -> None:
+    """Migrations with an account each, a store, and no turn that goes on."""
+    for name in names:
+        _, turn = begin(engine, name)
+        records.occupy(engine, turn, name, [f"of {name}"], time.time())
+        open_store(records.store_of(engine, name)).close()
+    asked(engine, "UPDATE turns SET ended = 1")
+
+
+def test_a_store_that_cannot_be_opened_keeps_its_own_accounts_only(engine: sa.Engine) -> None:
+    """Those of all others are freed, and the log says of which migration they are not, once."""
+    left_by_a_killed_worker(engine, "one", "two")
+    asked(engine, "UPDATE etl_one.meta SET value = '99' WHERE name = 'version'")
+    said: list[str] = []
+    once = queue._once(said.append)
+    for _ in range(2):
+        queue.freed(engine, once)
+    assert asked(engine, "SELECT name FROM occupied") == [("one",)]
+    assert len(said) == 1 and said[0].startswith("one: its accounts stay taken: ") and "newer etl" in said[0]
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["a worker of it lives", "none lives"])
+@pytest.mark.parametrize("same_store", [True, False], ids=["a store of now", "an older store"])
+def test_accounts_of_another_version_are_left_to_its_workers(
+    engine: sa.Engine, alive: bool, same_store: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are freed by others only where none of these lives, and only over a store that is opened as it is: it is never brought up."""
+    left_by_a_killed_worker(engine, "one")
+    asked(engine, "UPDATE migrations SET version = '0.0.1' WHERE name = 'one'")
+    version = "SELECT value FROM etl_one.meta WHERE name = 'version'"
+    if not same_store:  # an etl that has one more step
+        monkeypatch.setattr(migrations.bring_up, "__defaults__", ((*migrations.MIGRATIONS, lambda _: None),))
+        monkeypatch.setattr(records, "VERSION", records.VERSION + 1)
+    before = asked(engine, version)
+    if alive:
+        records.seen(engine, "a:1", "0.0.1")
+    swept(engine)
+    assert asked(engine, "SELECT name FROM occupied") == ([] if same_store and not alive else [("one",)])
+    assert asked(engine, version) == before
+
+
+def test_a_turn_that_begins_while_others_are_closed_goes_on(engine: sa.Engine) -> None:
+    """A turn that no job had is closed by itself: the one that another worker begins at that moment has the same name and is another."""
+    of, first = begin(engine, "one")
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL")
+    begun: list[int] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE fleet.turns") and not begun:
+            begun.append(0)
+            asked(engine, "UPDATE procrastinate_jobs SET status = 'doing', worker_id = 1")
+            begun[0] = records.begin_turn(engine, of, "run", "b:2", time.time())
+
+    with engine.connect() as connection, connection.begin():
+        sa.event.listen(connection, "before_cursor_execute", meanwhile)
+        records.close_left(connection, time.time())
+    assert begun[0] and records.goes_on(engine, begun[0]) and not records.goes_on(engine, first)
+
+
+def test_a_goal_of_a_newer_etl_is_read(engine: sa.Engine) -> None:
+    """What only a newer version says of a goal keeps no command of an older one from the rest."""
+    begin(engine, "one", Goal("run", remake_fields=True))
+    asked(engine, "UPDATE migrations SET goal = jsonb_set(goal::jsonb, '{newer}', '1')::text WHERE name = 'one'")
+    goal = records.member(engine, "one").goal
+    assert goal == Goal("run")
+
+
+@pytest.mark.parametrize("word", ["remake_fields", "refresh"])
+def test_what_is_said_to_one_turn_is_left_by_one_that_had_no_store(engine: sa.Engine, word: str) -> None:
+    """Fields are made anew, and the source is read again, by one turn that has the store."""
+    of, turn = begin(engine, "one", Goal("run", **{word: True}))
+    ends(engine, of, turn, Ended(76))
+    of = records.member(engine, "one")
+    assert of.goal is not None and getattr(of.goal, word)
+    turn = records.begin_turn(engine, of, "run", "a:1", time.time())
+    ends(engine, of, turn, Ended(75, held=True))
+    goal = records.member(engine, "one").goal
+    assert goal is not None and not getattr(goal, word)
+
+
+def test_old_turns_and_events_are_forgotten(engine: sa.Engine) -> None:
+    """The newest turns of each migration stay, and the last of each kind that a table still shows; of the queue's events, those of a day."""
+    values = "(name, stage, worker, began, ended, code, verdict)"
+    asked(engine, f"INSERT INTO turns {values} VALUES ('one', 'plan', 'a:1', 1, 2, 0, '{{\"calls\": 5}}')")
+    many = f"INSERT INTO turns {values} SELECT 'one', 'delta', 'a:1', 1, 2, 0, '{{}}' FROM generate_series(1, {records.KEPT + 50})"
+    asked(engine, many)
+    asked(engine, f"INSERT INTO turns {values} VALUES ('two', 'run', 'a:1', 1, 0, NULL, '{{}}')")
+    begin(engine, "two")
+    asked(engine, "UPDATE procrastinate_events SET at = now() - interval '25 hours'")
+    begin(engine, "one")
+    fresh = asked(engine, "SELECT id FROM procrastinate_events WHERE at > now() - interval '1 hour'")
+    records.forget_old(engine)
+    count = "SELECT count(*) FROM turns WHERE name = 'one'"
+    assert asked(engine, count) == [(records.KEPT + 1,)] and records.plan_of(engine, "one") == {"calls": 5}
+    assert asked(engine, "SELECT count(*) FROM turns WHERE name = 'two'") == [(2,)]
+    assert fresh and asked(engine, "SELECT id FROM procrastinate_events") == fresh

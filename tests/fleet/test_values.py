@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import zipfile
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import pq
 
 from engine.errors import UsageError
 from engine.language.compile import load_migration
@@ -35,7 +37,7 @@ from fleet.forecast import added_up
 from fleet.places import own_place
 from fleet.process import plain
 from fleet.records import check_name, connect
-from fleet.secrets import Secrets, variables
+from fleet.secrets import Secrets, inherited, variables
 from fleet.status import page, summary
 from tests.e2e.driving import SPEC, checkout
 from workbench.writing import settings_changed
@@ -263,6 +265,14 @@ def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypat
     (tmp_path / "acme.env").write_text("A=1\n", encoding="utf-8")
     (tmp_path / "acme.env").chmod(0o600)
     assert "of-somebody-else" not in asyncio.run(variables(Secrets(tmp_path), "acme")).values()
+    assert "of-somebody-else" not in inherited(os.environ).values()
+
+
+def test_a_turn_reaches_postgresql_as_its_worker_does() -> None:
+    """Whatever variable libpq reads reaches a turn, but the password, which comes with the order."""
+    read = {option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
+    assert {"PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD"} <= read
+    assert {*inherited(dict.fromkeys(read, "x"))} == read - {"PGPASSWORD"}
 
 
 DAYS = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
