@@ -26,7 +26,7 @@ from fleet.records import LINK, SCHEMA
 
 VERSION = version("declared-etl")
 TURN = "turn"
-STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
+STALLED = records.ALIVE
 HEARTBEAT = 5.0
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count seconds from here
