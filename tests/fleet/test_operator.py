@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
+import logging
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import sqlalchemy as sa
+from procrastinate.exceptions import ConnectorException
 
 from engine.cli.environment import named
 from engine.errors import UnsafePlan, UsageError
@@ -25,6 +30,8 @@ from engine.store.tables import open_store
 from fleet import queue, records, registering, worker
 from fleet.cli import fleet_group
 from fleet.ending import Ended, Next
+from fleet.lines import LOGGERS, speak_in_lines
+from fleet.notify import News
 from fleet.secrets import Secrets
 from fleet.status import moment
 from fleet.wording import STEPS, Told, worded
@@ -283,7 +290,7 @@ def test_words_that_are_missing_are_told(url: str, engine: sa.Engine, project: P
     assert missing.value.param is not None and missing.value.param.make_metavar(click.Context(fleet_group)) == "STAGE"
     with pytest.raises(UsageError, match=r"etl fleet start NAME\.\.\. sample"):
         typed(url, "start", "sample")
-    with pytest.raises(UsageError, match="'gone'.*none of these was removed"):
+    with pytest.raises(UsageError, match=r"'gone'.*none of these was removed"):
         typed(url, "remove", "acme", "gone")
     assert records.found(engine, "acme") is not None
     capsys.readouterr()
@@ -395,3 +402,71 @@ def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Pa
         asyncio.run(stopped())
     told = json.loads(news.read_text(encoding="utf-8"))
     assert (told["name"], told["what"], told["next"]) == ("acme", "stopped", 0.0), (told, said)
+
+
+def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> None:
+    """Who is told hears how many findings need attention and how to see them; as many as after the turn before call nobody again."""
+    typed(url, "add", "acme", str(project))
+
+    def told(many: int) -> News:
+        turn = begun(url, engine, "verify")
+        found = asyncio.run(worker._counted(engine, News("acme", "verify", "attention", 1, "", 0.0), turn, many))
+        ended(engine, turn, {"run": 1, "attention": many}, code=1)
+        return found
+
+    first = told(10)
+    assert (first.what, first.reason) == ("attention", "10 findings need attention – etl fleet report acme --out DIR")
+    ended(engine, begun(url, engine, "verify"), {}, code=3)
+    again = told(10)
+    assert (again.what, again.code, again.reason) == ("done", 1, "10 findings need attention, as many as before")
+    assert told(1).reason.startswith("1 finding needs attention")
+    good = News("acme", "verify", "done", 0, "", 0.0)
+    assert asyncio.run(worker._counted(engine, good, 1 << 40, 1)) == good
+    away = records.connect("postgresql://nobody@127.0.0.1:1/none")
+    assert asyncio.run(worker._counted(away, replace(good, what="attention"), 1, 1)).what == "attention"
+
+
+def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """A turn's line says how it ended, what follows, and why."""
+    typed(url, "add", "acme", str(project))
+    turn = begun(url, engine, "run")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    said: list[str] = []
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
+    asyncio.run(worker._taken(made, of, of.goal, turn))
+    (line,) = said
+    assert line.startswith("acme: run ended with 2; waiting: ") and "ended with code 1" in line
+
+
+def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """The queue's listener loses its connection when a worker ends in good order: no line of its log; until then, such a loss is one."""
+    said: list[str] = []
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+
+    def lost(logger: str) -> None:
+        logging.getLogger(logger).error("Task exception was never retrieved", exc_info=ConnectorException("Database error"))
+
+    async def stopped() -> None:
+        working = asyncio.create_task(worker.work(worker.Worker(engine, tmp_path, Secrets(command="true"), 1, said.append)))
+        while not records.workers(engine):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        lost("asyncio")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await working
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        speak_in_lines(said.append)
+        asyncio.run(stopped())
+        gc.collect()
+        lost("procrastinate.worker")
+        logging.getLogger("procrastinate").warning("another word")
+    finally:
+        for logger, those, propagate in before:
+            logger.handlers, logger.propagate = those, propagate
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert said == ["asyncio: Task exception was never retrieved (ConnectorException)", "procrastinate: another word"]
