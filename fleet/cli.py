@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ from engine.config.document import parse
 from engine.errors import StoreError, UsageError
 from fleet import queue, records, registering, status
 from fleet.ending import Goal, continued, opening, span
-from fleet.forecast import added_up
+from fleet.forecast import Forecast, added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
 from fleet.places import own_place
@@ -101,6 +101,9 @@ def init(engine: sa.Engine) -> None:
     """Make the fleet's tables and its queue, or bring them up to this version of both."""
     records.make_tables(engine)
     done = queue.make_queue(engine)
+    if done == "left":
+        click.echo("the fleet's tables and its queue are up to date")
+        return
     click.echo(
         f"the database has a fleet, its queue was {done}; register a migration: etl fleet add NAME"
         " SPEC"
@@ -186,11 +189,11 @@ def _check_once(stage: str, remake_fields: bool, refresh: bool) -> None:
 
 
 @contextmanager
-def _all_or_none(names: Sequence[str]) -> Iterator[None]:
+def _all_or_none(names: Sequence[str], done: str = "started") -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        more = "; none of these was started" if len(names) > 1 else ""
+        more = f"; none of these was {done}" if len(names) > 1 else ""
         raise UsageError(f"{error}{more}") from None
 
 
@@ -208,8 +211,8 @@ def _setting(written: str) -> tuple[str, Any]:
 
 
 @fleet_group.command("start")
-@names
-@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("stage", type=click.Choice(STAGES), metavar="STAGE")
 @click.option(
     "--every", metavar="30m", help="Again and again, with so much between."
 )
@@ -252,6 +255,8 @@ def start(  # noqa: PLR0913
     """Give migrations something to do: STAGE is plan, sample, run, delta, verify, rebind or
     rollback.
     """
+    if not names:
+        raise UsageError(f"which migration? – etl fleet start NAME... {stage}")
     _check_stage(stage, interval(every), every is not None, yes)
     _check_once(stage, remake_fields, refresh)
     goal = Goal(
@@ -339,7 +344,9 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
 @db
 def remove(names: Sequence[str], engine: sa.Engine) -> None:
     """Forget migrations that are not at work; their stores stay in the database."""
-    for of in _registered(engine, names):
+    with _all_or_none(names, "removed"):
+        found = _registered(engine, names)
+    for of in found:
         records.remove(engine, of.name)
         click.echo(f"{of.name} is removed; its store etl_{of.name} stays")
 
@@ -494,7 +501,12 @@ def log(name: str, engine: sa.Engine) -> None:
     """The last turns of a migration, the newest last."""
     records.check(engine)
     records.member(engine, name)
-    for turn in reversed(records.turns_of(engine, name)):
+    turns = records.turns_of(engine, name)
+    if not turns:
+        click.echo(
+            f"{name} has had no turn yet – etl fleet start {name} sample"
+        )
+    for turn in reversed(turns):
         ended = f"to {status.moment(turn.ended)}" if turn.ended else "goes on"
         code = "" if turn.code is None else f", code {turn.code}"
         reason = f": {turn.reason}" if turn.reason else ""
@@ -538,27 +550,49 @@ def report(name: str, out: Path, engine: sa.Engine) -> None:
 def plan(as_json: bool, engine: sa.Engine) -> None:
     """What all plans together come to, for each limit of an account and day by day."""
     records.check(engine)
-    plans, missing = {}, []
+    plans: dict[str, records.Turn] = {}
+    done, missing = [], []
     for of in records.members(engine):
-        made = records.plan_of(engine, of.name)
-        if made:
+        made = records.last_done(engine, of.name, ("plan",))
+        since = records.last_done(engine, of.name, ("run", "rollback"))
+        if made and (since is None or since.id < made.id):
             plans[of.name] = made
+        elif made and since and since.stage == "run":
+            done.append(of.name)
         else:
             missing.append(of.name)
-    found = added_up(plans)
+    found = added_up({name: made.verdict for name, made in plans.items()})
+    planned = {name: made.ended for name, made in plans.items()}
     if as_json:
-        click.echo(json.dumps({**asdict(found), "missing": missing}))
+        more = {"planned": planned, "done": done, "missing": missing}
+        click.echo(json.dumps({**asdict(found), **more}))
         return
+    _show_plan(found, planned)
+    if done:
+        click.echo(f"done since they were planned: {', '.join(done)}")
+    if missing:
+        click.echo(
+            f"not planned yet: {', '.join(missing)} – etl fleet start NAME plan"
+        )
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _show_plan(found: Forecast, planned: Mapping[str, float]) -> None:
+    for name, at in planned.items():
+        click.echo(f"{name} was planned at {status.moment(at)} UTC")
     for use in found.uses:
-        days = f", {use.days} days" if use.days else ""
+        days = f", {_many(use.days, 'day')}" if use.days else ""
         click.echo(
             f"{', '.join(use.names)}: {use.account} {use.limit}:"
             f" {use.needed:,.0f} {use.unit}{days}"
         )
     for day, (many, calls) in enumerate(found.days, 1):
-        click.echo(f"day {day}: {many} migrations, {calls:,.0f} calls")
-    click.echo(f"in all {found.calls:,} calls for {len(plans)} migrations")
-    if missing:
         click.echo(
-            f"not planned yet: {', '.join(missing)} – etl fleet start NAME plan"
+            f"day {day}: {_many(many, 'migration')}, {_many(round(calls), 'call')}"
         )
+    click.echo(
+        f"in all {_many(found.calls, 'call')} for {_many(len(planned), 'migration')}"
+    )

@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from procrastinate.exceptions import ConnectorException
+
 LOGGERS = ("psycopg.pool", "procrastinate", "asyncio")
 SELDOM = 10.0  # seconds until the same is said again
 
@@ -38,3 +40,15 @@ def speak_in_lines(tell: Callable[[str], None]) -> None:
         logger = logging.getLogger(name)
         logger.handlers = [Lines(tell)]
         logger.propagate = False
+
+
+def leave_out_ends() -> None:
+    """Say no more that a connection of the queue has ended: who stops ends them all."""
+    for name in LOGGERS:
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(_is_no_end)
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    raised = record.exc_info[0] if record.exc_info else None
+    return raised is None or not issubclass(raised, ConnectorException)

@@ -57,7 +57,7 @@ class Migrations(Collector):
 def _workers(versions: Mapping[str, int]) -> GaugeMetricFamily:
     gauge = GaugeMetricFamily(
         "etl_fleet_workers",
-        "workers that were seen within a minute",
+        "workers that were seen within 35 seconds",
         labels=("version",),
     )
     for version, many in versions.items():

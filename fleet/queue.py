@@ -27,7 +27,7 @@ from fleet.records import LINK, SCHEMA
 
 VERSION = version("declared-etl")
 TURN = "turn"
-STALLED = 35.0  # seconds without a sign of life, after which a worker is taken for dead
+STALLED = records.ALIVE
 HEARTBEAT = 5.0
 FORGETS = 3600.0  # seconds between two looks for what is old
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn

@@ -17,10 +17,20 @@ from engine.errors import StoreError, UsageError
 from engine.store.lease import lease
 from engine.store.tables import VERSION, open_store
 from fleet.bundle import Bundle
-from fleet.ending import OCCUPIED, Ended, Goal, Next, State, begun, marked
+from fleet.ending import (
+    DONE,
+    OCCUPIED,
+    Ended,
+    Goal,
+    Next,
+    State,
+    begun,
+    marked,
+)
 
 SCHEMA = "fleet"
 KEPT = 200  # turns of a migration
+ALIVE = 35.0  # seconds without a sign of life, after which a worker is taken for dead
 SOON = 5.0  # seconds that a store is held just to see whether it is free
 RESTING = ("idle", "waiting", "stopped")
 REGISTERED = ("bundle", "version", "secrets", "settings")
@@ -812,13 +822,21 @@ def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
         return [_turn(row) for row in connection.execute(statement.limit(most))]
 
 
-def plan_of(engine: sa.Engine, name: str) -> Mapping[str, Any]:
-    """What the last plan of a migration came to; {} where there is none."""
-    made = (turns.c.name == name, turns.c.stage == "plan", turns.c.code == 0)
-    newest = sa.select(turns.c.verdict).where(*made).order_by(turns.c.id.desc())
+def last_done(
+    engine: sa.Engine, name: str, stages: Sequence[str], before: int = 0
+) -> Turn | None:
+    """The last turn of these stages that was done; with `before`, of those before that turn."""
+    done = [
+        turns.c.name == name,
+        turns.c.stage.in_(stages),
+        turns.c.code.in_(DONE),
+    ]
+    if before:
+        done.append(turns.c.id < before)
+    newest = sa.select(turns).where(*done).order_by(turns.c.id.desc()).limit(1)
     with engine.connect() as connection:
-        found = connection.execute(newest.limit(1)).scalar()
-    return dict(json.loads(found or "{}"))
+        row = connection.execute(newest).first()
+    return None if row is None else _turn(row)
 
 
 def last_turns(
@@ -897,7 +915,7 @@ def gone(engine: sa.Engine, name: str) -> None:
         connection.execute(crew.delete().where(crew.c.name == name))
 
 
-def workers(engine: sa.Engine, seconds: float = 60.0) -> Counter[str]:
+def workers(engine: sa.Engine, seconds: float = ALIVE) -> Counter[str]:
     """How many workers of each version were seen lately."""
     clock = sa.func.extract("epoch", sa.func.now())
     lately = sa.select(crew.c.version).where(crew.c.seen > clock - seconds)

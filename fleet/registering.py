@@ -52,6 +52,11 @@ def add(
         words = " ".join(f"{key}={value}" for key, value in changed.items())
         say(f"{told.name}: as before and now, --set {words}")
 
+    if told.secrets != (before.secrets if before else told.name):
+        say(f"{told.name}: its secrets are those of {told.secrets} from now on")
+    elif told.secrets != told.name:
+        say(f"{told.name}: its secrets are those of {told.secrets}, as before")
+
     text = settings_changed(spec, changed) if changed else ""
     stored = _approved_before(engine, before)
     made = _with_approval(spec, text, stored, told)
@@ -97,9 +102,22 @@ def approve(
             despite=despite,
         )
         check_still_there(kept, made.run, name)
+        _check_report(engine, name)
         bundle = packed(spec)
     _register(engine, bundle, told, json.loads(of.settings), of, say)
-    say(f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}")
+    instead = f", instead of {of.approved}" if of.approved else ""
+    say(
+        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}{instead}"
+    )
+
+
+def _check_report(engine: sa.Engine, name: str) -> None:
+    """A store outlives `remove`, and the reports do not; raises UnsafePlan."""
+    if not records.reports_of(engine, name):
+        raise UnsafePlan(
+            f"{name} has no report that anybody can have looked at – run a sample, and look at it:"
+            f" etl fleet start {name} sample"
+        )
 
 
 def check_still_there(store: Store, sample: int, name: str) -> None:

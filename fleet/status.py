@@ -35,8 +35,10 @@ ALWAYS = ("name", "goal", "state")  # columns that stay where nothing is in them
 FOR_A_PERSON = ("waiting",)
 COMES = ("queued", "paused", "retrying")  # states that a turn follows
 # what counts all records, or says that there are none any more; a delta counts what it has changed
-WHOLE = ("sample", "run", "verify", "rollback")
+LATER = ("run", "verify", "rollback")
+WHOLE = ("sample", *LATER)
 TOKENS = {"cost": "tokens"}
+UNBROKEN = 100_000  # columns of a pipe: nothing is as wide
 
 
 def looked(engine: sa.Engine) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def looked(engine: sa.Engine) -> dict[str, Any]:
 def collected(engine: sa.Engine) -> list[dict[str, Any]]:
     """One row for each migration."""
     last = records.last_turns(engine)
-    whole = records.last_turns(engine, WHOLE)
+    whole = _whole(engine)
     deltas = records.last_turns(engine, ("delta",))
     now, workers = time.time(), records.workers(engine)
     return [
@@ -61,6 +63,23 @@ def collected(engine: sa.Engine) -> list[dict[str, Any]]:
         }
         for of in records.members(engine)
     ]
+
+
+def _whole(engine: sa.Engine) -> dict[str, Turn]:
+    """The last turn of each migration that counted its records: a sample of a few is none where
+    all have been moved since the last rollback.
+    """
+    found = records.last_turns(engine, WHOLE)
+    runs = records.last_turns(engine, ("run",))
+    rollbacks = records.last_turns(engine, ("rollback",))
+    later = records.last_turns(engine, LATER)
+    for name, run in runs.items():
+        undone = rollbacks.get(name)
+        if found[name].stage == "sample" and (
+            undone is None or undone.id < run.id
+        ):
+            found[name] = later[name]
+    return found
 
 
 def _row(of: Member, last: Turn | None, at: float) -> dict[str, Any]:
@@ -88,6 +107,7 @@ def _row(of: Member, last: Turn | None, at: float) -> dict[str, Any]:
         "next": of.at if of.state in COMES else None,
         "reason": of.reason,
         "approved": of.approved,
+        "secrets": of.secrets,
         "worker": last.worker if last is not None and goes_on else "",
         "version": of.version,
         "code": last.code if last else None,
@@ -199,7 +219,12 @@ def _columns(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:
-    """The table, the reasons, which workers live, and for which migrations a person is needed."""
+    """The table, the reasons, which workers live, and for which migrations a person is needed.
+
+    Where no person reads it, each row is one line, however long.
+    """
+    if not console.is_terminal:
+        console.width = max(console.width, UNBROKEN)
     rows = found["migrations"]
     texts = [shown(row) for row in rows]
     columns = _columns(texts)

@@ -284,6 +284,7 @@ class Far:
         """Hear that a wait begins: nothing else is said meanwhile."""
         if event.kind == "wait begins":
             with self._turn:
+                self.look()  # it may wait until the day is over
                 self._tell(
                     {
                         "now": {

@@ -97,6 +97,12 @@ STEPS = (
     ),
 )
 
+# what has changed since an approval: in a reason it would hide the next step
+CHANGED = re.compile(
+    r"(the mapping is not the one that [^\n]*):\n.*\n(?=run a new sample)",
+    re.DOTALL,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -110,12 +116,14 @@ class Told:
 
 def worded(text: str, spec: Path, told: Told) -> str:
     """A message about an unpacked spec, with the files' names in their project and with commands
-    that are to be had.
+    that are to be had; what has changed in a mapping is left out.
     """
+    text = CHANGED.sub(r"\1 – ", text)
     for said, instead in STEPS:
         text = re.sub(_pattern(said, spec), _filled(instead, told), text)
     root = spec.parent.parent
-    for folder in {str(root), os.path.relpath(root)}:
+    # the longer one first: the other one may be its end
+    for folder in (str(root), os.path.relpath(root)):
         text = text.replace(f"{folder}{os.sep}", "")
     return text
 

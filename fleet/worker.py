@@ -36,6 +36,7 @@ from fleet.ending import (
     opening,
     over,
 )
+from fleet.lines import leave_out_ends
 from fleet.notify import PATIENCE, News, tell_of
 from fleet.process import CRASHED, Found, plain, started
 from fleet.queue import (
@@ -129,6 +130,8 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
                 {working, stopped, looking},
                 return_when=asyncio.FIRST_COMPLETED,
             )
+            if stopping.is_set():
+                leave_out_ends()
         finally:
             for task in (stopped, looking, working):
                 task.cancel()
@@ -208,18 +211,19 @@ async def _taken(
         worker.tell(f"{of.name}: {await _parted(worker, of)}")
         return
     if ended.code != OCCUPIED:
+        why = f": {follows.reason}" if follows.reason else ""
         worker.tell(
-            f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}"
-            f" {follows.reason}".rstrip()
+            f"{of.name}: {goal.stage} ended with {ended.code}; {follows.state}{why}"
         )
     was_ended = ended.code in (INTERRUPTED, OCCUPIED)
     if not was_ended or follows.state in ("stopped", "waiting"):
         what = WHAT.get(ended.code, SAID.get(follows.state, follows.state))
-        reason, code = follows.reason or ended.reason, ended.code
-        _notify(
-            worker,
-            News(of.name, goal.stage, what, code, reason, follows.at),
+        reason = follows.reason or ended.reason
+        news = News(
+            *(of.name, goal.stage, what, ended.code, reason, follows.at)
         )
+        many = verdict.get("attention", 0)
+        _notify(worker, await _counted(worker.engine, news, begun, many))
     if follows.at:
         raise Again(follows.at)
 
@@ -257,6 +261,25 @@ async def _parted(worker: Worker, of: records.Member) -> str:
         if now.state in records.RESTING:
             return f"this turn was taken for dead; the migration is {now.state}"
     return "this turn was taken for dead, and goes on elsewhere"
+
+
+async def _counted(
+    engine: sa.Engine, news: News, begun: int, many: int
+) -> News:
+    """The news with the findings that need attention: nobody is called for as many as before."""
+    if news.what != "attention" or not many:
+        return news
+    before = None
+    with suppress(*records.AWAY):
+        before = await asyncio.to_thread(
+            records.last_done, engine, news.name, (news.stage,), begun
+        )
+    if before is not None and before.verdict.get("attention") == many:
+        reason = f"{many:,} findings need attention, as many as before"
+        return replace(news, what="done", reason=reason)
+    needs = "1 finding needs" if many == 1 else f"{many:,} findings need"
+    step = f"etl fleet report {news.name} --out DIR"
+    return replace(news, reason=f"{needs} attention – {step}")
 
 
 @contextmanager

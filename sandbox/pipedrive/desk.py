@@ -44,6 +44,13 @@ LABELS = {
 }
 
 
+def company_of(key: str) -> int:
+    """The number of the company that begins with a key, always the same one."""
+    if key == DEFAULT_KEY:
+        return 7_654_321
+    return 1_000_000 + int(hashlib.sha256(key.encode()).hexdigest()[:12], 16) % 9_000_000
+
+
 class Desk:
     """The account's state and the settings it was started with."""
 
@@ -54,6 +61,9 @@ class Desk:
         self.key = options.key or DEFAULT_KEY
         self.seats = options.seats
         self.store = Store(options.data)
+        # the one that the account began with: a company's key may change
+        known = self.store.count("company", 0)
+        self.company_id = known or self.store.count("company", company_of(self.key))
         self.quota = Quota(self.store, self.plan, options.seats, self.switches)
         self._fields: dict[str, list[Record]] = {}
         self._folder: Path | None = None

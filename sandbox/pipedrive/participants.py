@@ -9,7 +9,6 @@ from sandbox.pipedrive.call import Answer, Call, Operation
 from sandbox.pipedrive.deals import DEALS
 from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.users import COMPANY
 from sandbox.pipedrive.v1 import cut_out, integer, refused
 
 MOST_ROWS = 500
@@ -74,7 +73,7 @@ def contact(record: Record) -> Record:
 
 
 def _shown(call: Call, deal: Record, record: Record, person: Record) -> Record:
-    head = {"company_id": COMPANY["company_id"], "value": person["id"]}
+    head = {"company_id": call.desk.company_id, "value": person["id"]}
     return {
         "id": record["id"],
         "person_id": {**contact(person), **head},

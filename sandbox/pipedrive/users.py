@@ -8,7 +8,6 @@ from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1 import flag, refused
 
 COMPANY = {
-    "company_id": 7_654_321,
     "company_name": "Instalaciones Levante",
     "company_domain": "instalaciones-levante",
     "company_country": "ES",
@@ -32,7 +31,7 @@ def _list(call: Call) -> Answer:
 def _me(call: Call) -> Answer:
     user = call.desk.store.get("users", call.user_id)
     assert user is not None
-    return data({**_shown(call, user), **COMPANY})
+    return data({**_shown(call, user), "company_id": call.desk.company_id, **COMPANY})
 
 
 def _read(call: Call) -> Answer:

@@ -13,7 +13,6 @@ from sandbox.pipedrive.listing import Cut, whole
 from sandbox.pipedrive.participants import contact, organization
 from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.users import COMPANY
 from sandbox.pipedrive.v1 import cut_out, listed, page, refused
 
 MOST_ROWS = 500
@@ -117,7 +116,7 @@ def _products_of_person(call: Call) -> Answer:
 
 
 def _pair(call: Call, deal: Record, product: Record) -> Record:
-    company = {"company_id": COMPANY["company_id"]}
+    company = {"company_id": call.desk.company_id}
     sold = v1_rows.product(call, product)
     del sold["prices"]
     row = {name: value for name, value in v1_rows.deal(call, deal).items() if name not in _NOT_HERE}

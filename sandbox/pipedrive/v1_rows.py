@@ -12,7 +12,6 @@ from sandbox.pipedrive.moments import sql
 from sandbox.pipedrive.organizations import ORGANIZATIONS
 from sandbox.pipedrive.persons import PERSONS
 from sandbox.pipedrive.store import Record
-from sandbox.pipedrive.users import COMPANY
 
 _COUNTS = (
     "files_count",
@@ -106,7 +105,7 @@ def person(call: Call, record: Record) -> Record:
         **{name: record[name] for name in same},
         **_counted(call, PERSONS, _CONTACT_COUNTS, record),
         **_stamps(record),
-        "company_id": COMPANY["company_id"],
+        "company_id": call.desk.company_id,
         "active_flag": True,
         "phone": record["phones"],
         "email": record["emails"],
@@ -125,7 +124,7 @@ def organization(call: Call, record: Record) -> Record:
     parts = {f"address_{name}": address.get(name) for name in ADDRESS_PARTS}
     return {
         "id": record["id"],
-        "company_id": COMPANY["company_id"],
+        "company_id": call.desk.company_id,
         "owner_id": user(call, record["owner_id"]),
         "name": record["name"],
         "active_flag": True,
@@ -200,7 +199,7 @@ def activity(call: Call, record: Record) -> Record:
         "user_id": record["owner_id"],
         "assigned_to_user_id": record["owner_id"],
         "created_by_user_id": record["creator_user_id"],
-        "company_id": COMPANY["company_id"],
+        "company_id": call.desk.company_id,
         "busy_flag": record["busy"],
         "active_flag": True,
         "participants": people,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,11 +55,14 @@ def test_a_second_add_keeps_what_was_said(url: str, tmp_path: Path, capsys: pyte
     spec = str(checkout(tmp_path / "project") / SPEC)
     typed(url, "add", "acme", spec, "--set", "language=es", "--secrets", "acme_2026")
     first = registered(url)
-    capsys.readouterr()
+    assert "its secrets are those of acme_2026 from now on" in capsys.readouterr().out
     typed(url, "add", "acme", spec)
     again = registered(url)
     assert (again.bundle, again.secrets, again.settings) == (first.bundle, "acme_2026", '{"language": "es"}')
-    assert "--set language=es" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "--set language=es" in told and "its secrets are those of acme_2026, as before" in told
+    typed(url, "status", "--json")
+    assert json.loads(capsys.readouterr().out)["migrations"][0]["secrets"] == "acme_2026"
     typed(url, "add", "acme", spec, "--set", "language=en", "--secrets", "acme_2027")
     last = registered(url)
     assert last.bundle != first.bundle and last.secrets == "acme_2027" and last.settings == '{"language": "en"}'

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import asyncio
 import contextlib
+import gc
 import json
+import logging
 import os
 import re
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,16 +18,25 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 import sqlalchemy as sa
+from procrastinate.exceptions import ConnectorException
 
 from engine.cli.environment import named
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
+from engine.store.journal import end_run, start_run
+from engine.store.tables import open_store
 from fleet import process, queue, records, registering, worker
 from fleet.cli import fleet_group
+from fleet.ending import Ended, Next
+from fleet.lines import LOGGERS, speak_in_lines
+from fleet.notify import News
 from fleet.secrets import Secrets
+from fleet.status import moment
 from fleet.wording import STEPS, Told, worded
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, checkout, edit, field_codes, pair
@@ -149,6 +161,45 @@ def test_an_old_store_is_named(url: str, project: Path, capsys: pytest.CaptureFi
     assert "its store etl_acme is there already" in capsys.readouterr().out
 
 
+def sampled(engine: sa.Engine, spec: Path) -> None:
+    """A sample in the store of `acme`, as a turn leaves it."""
+    migration = load_migration(spec, {})
+    with closing(open_store(records.store_of(engine, "acme"))) as store:
+        with store.begin() as connection:
+            run = start_run(connection, "run --sample", 0.0, "")
+            end_run(connection, run, 1.0, "done")
+        approval.keep_end(store, run, migration, {"state": "good", "arrived": 5, "failed": 0}, "live")
+
+
+def begun(url: str, engine: sa.Engine, stage: str) -> int:
+    """A turn of `acme` that goes on."""
+    typed(url, "start", "acme", stage)
+    return records.begin_turn(engine, records.member(engine, "acme"), stage, "a:1", time.time())
+
+
+def ended(engine: sa.Engine, turn: int, verdict: dict[str, Any], code: int = 0) -> None:
+    """Its end."""
+    records.end_turn(engine, turn, records.member(engine, "acme"), Ended(code, held=True), Next("idle"), time.time(), verdict)
+
+
+def test_a_sample_that_nobody_can_see_is_none(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sample is approved while its report is there: a store outlives `remove`, and reports do not. An approval names the one that it replaces."""
+    sampled(engine, project)
+    typed(url, "add", "acme", str(project))
+    turn = begun(url, engine, "sample")
+    records.keep_reports(engine, "acme", turn, {"report.html": b"x"})
+    ended(engine, turn, {})
+    typed(url, "approve", "acme", "--by", "Ana", "--despite", "a test")
+    assert "instead of" not in capsys.readouterr().out
+    typed(url, "approve", "acme", "--by", "Bo", "--despite", "a test")
+    assert "instead of Ana" in capsys.readouterr().out
+    typed(url, "remove", "acme")
+    typed(url, "add", "acme", str(project))
+    with pytest.raises(UnsafePlan, match=r"no report that anybody .* etl fleet start acme sample"):
+        typed(url, "approve", "acme", "--by", "Ana", "--despite", "a test")
+    assert records.member(engine, "acme").approved == ""
+
+
 # -- next steps
 
 
@@ -224,6 +275,26 @@ def test_an_option_is_named_with_a_stage_that_takes_it(stage: str, remakes: str,
     told = replace(ACME, stage=stage)
     assert f"etl fleet start acme {remakes} --remake-fields so that" in worded("x – run with --remake-fields so that", project, told)
     assert worded("x, then run again with --refresh", project, told).endswith(f"etl fleet start acme {reads} --refresh")
+def test_files_are_named_as_in_their_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's folder is left out of a reason, absolute as well as from where the worker runs, which may be its end."""
+    root = project.parent.parent
+    monkeypatch.chdir(root.parent)
+    for written in (project, project.relative_to(root.parent)):
+        assert worded(f"{written} has no title", project, ACME) == f"{SPEC} has no title"
+    assert worded(f"{project}, {os.path.relpath(project)}", project, ACME) == f"{SPEC}, {SPEC}"
+
+
+def test_a_reason_holds_no_difference(project: Path) -> None:
+    """What has changed since an approval may be pages: an operator is told that it has, and what to do."""
+    approve(project, "Ana")
+    edit(project, ("language: en", "language: es"))
+    with pytest.raises(UnsafePlan) as refused:
+        approval.demand(load_migration(project), project, None)
+    assert "\n  changed since" in str(refused.value)
+    text = worded(str(refused.value), project, ACME)
+    assert "\n" not in text and "changed since" not in text
+    assert text.startswith("the mapping is not the one that Ana approved on") and ") – run a new sample" in text
+    assert text.endswith("etl fleet approve acme --by WHO")
 
 
 def edit_back(spec: Path) -> Path:
@@ -304,6 +375,58 @@ def test_a_worker_without_secrets_does_not_start(words: tuple[str, ...], url: st
     with pytest.raises(UsageError, match="--secrets") as refused:
         typed(url, "worker", *words)
     assert refused.value.exit_code == 2
+
+
+def test_words_that_are_missing_are_told(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage that is forgotten is asked for by its name; a name that is not there keeps the others; a log without a turn, and an `init` with nothing to do, say so."""
+    typed(url, "add", "acme", str(project))
+    with pytest.raises(click.BadParameter, match="'acme' is not one of") as missing:
+        typed(url, "start", "acme")
+    assert missing.value.param is not None and missing.value.param.make_metavar(click.Context(fleet_group)) == "STAGE"
+    with pytest.raises(UsageError, match=r"etl fleet start NAME\.\.\. sample"):
+        typed(url, "start", "sample")
+    with pytest.raises(UsageError, match=r"'gone'.*none of these was removed"):
+        typed(url, "remove", "acme", "gone")
+    assert records.found(engine, "acme") is not None
+    capsys.readouterr()
+    typed(url, "log", "acme")
+    assert capsys.readouterr().out == "acme has had no turn yet – etl fleet start acme sample\n"
+    typed(url, "init")
+    assert "are up to date" in capsys.readouterr().out
+
+
+PLAN = {"calls": 1, "seconds": 10.0, "limits": [{"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 40}]}
+
+
+def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is planned stands with its time; a run since then is work that is done, one that failed is not, and after a rollback it has to be planned anew."""
+    typed(url, "add", "acme", str(project))
+
+    def planned() -> tuple[dict[str, Any], list[str]]:
+        capsys.readouterr()
+        typed(url, "plan", "--json")
+        found = json.loads(capsys.readouterr().out)
+        typed(url, "plan")
+        return found, capsys.readouterr().out.splitlines()
+
+    ended(engine, begun(url, engine, "plan"), PLAN)
+    ended(engine, begun(url, engine, "run"), {}, code=4)
+    (at,) = (turn.ended for turn in records.turns_of(engine, "acme") if turn.stage == "plan")
+    found, lines = planned()
+    assert found["planned"] == {"acme": at} and found["calls"] == 1 and found["done"] == []
+    assert lines[0] == f"acme was planned at {moment(at)} UTC"
+    assert lines[1:] == ["acme: P day: 40 cost, 1 day", "day 1: 1 migration, 1 call", "in all 1 call for 1 migration"]
+
+    ended(engine, begun(url, engine, "run"), {}, code=1)
+    found, lines = planned()
+    assert (found["planned"], found["calls"], found["done"], found["missing"]) == ({}, 0, ["acme"], [])
+    assert lines[-1] == "done since they were planned: acme"
+    typed(url, "start", "acme", "rollback", "--yes")
+    turn = records.begin_turn(engine, records.member(engine, "acme"), "rollback", "a:1", time.time())
+    ended(engine, turn, {})
+    assert planned()[0]["missing"] == ["acme"]
+    ended(engine, begun(url, engine, "plan"), PLAN)
+    assert planned()[0]["calls"] == 1
 
 
 # -- another address
@@ -518,3 +641,71 @@ def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Pa
         asyncio.run(stopped())
     told = json.loads(news.read_text(encoding="utf-8"))
     assert (told["name"], told["what"], told["next"]) == ("acme", "stopped", 0.0), (told, said)
+
+
+def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> None:
+    """Who is told hears how many findings need attention and how to see them; as many as after the turn before call nobody again."""
+    typed(url, "add", "acme", str(project))
+
+    def told(many: int) -> News:
+        turn = begun(url, engine, "verify")
+        found = asyncio.run(worker._counted(engine, News("acme", "verify", "attention", 1, "", 0.0), turn, many))
+        ended(engine, turn, {"run": 1, "attention": many}, code=1)
+        return found
+
+    first = told(10)
+    assert (first.what, first.reason) == ("attention", "10 findings need attention – etl fleet report acme --out DIR")
+    ended(engine, begun(url, engine, "verify"), {}, code=3)
+    again = told(10)
+    assert (again.what, again.code, again.reason) == ("done", 1, "10 findings need attention, as many as before")
+    assert told(1).reason.startswith("1 finding needs attention")
+    good = News("acme", "verify", "done", 0, "", 0.0)
+    assert asyncio.run(worker._counted(engine, good, 1 << 40, 1)) == good
+    away = records.connect("postgresql://nobody@127.0.0.1:1/none")
+    assert asyncio.run(worker._counted(away, replace(good, what="attention"), 1, 1)).what == "attention"
+
+
+def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
+    """A turn's line says how it ended, what follows, and why."""
+    typed(url, "add", "acme", str(project))
+    turn = begun(url, engine, "run")
+    of = records.member(engine, "acme")
+    assert of.goal is not None
+    said: list[str] = []
+    made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
+    asyncio.run(worker._taken(made, of, of.goal, turn))
+    (line,) = said
+    assert line.startswith("acme: run ended with 2; waiting: ") and "ended with code 1" in line
+
+
+def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """The queue's listener loses its connection when a worker ends in good order: no line of its log; until then, such a loss is one."""
+    said: list[str] = []
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+
+    def lost(logger: str) -> None:
+        logging.getLogger(logger).error("Task exception was never retrieved", exc_info=ConnectorException("Database error"))
+
+    async def stopped() -> None:
+        working = asyncio.create_task(worker.work(worker.Worker(engine, tmp_path, Secrets(command="true"), 1, said.append)))
+        while not records.workers(engine):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        lost("asyncio")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await working
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        speak_in_lines(said.append)
+        asyncio.run(stopped())
+        gc.collect()
+        lost("procrastinate.worker")
+        logging.getLogger("procrastinate").warning("another word")
+    finally:
+        for logger, those, propagate in before:
+            logger.handlers, logger.propagate = those, propagate
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert said == ["asyncio: Task exception was never retrieved (ConnectorException)", "procrastinate: another word"]

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -20,6 +20,7 @@ import yaml
 from fleet.cli import fleet_group
 from fleet.ending import AFTER_REFUSAL
 from fleet.secrets import Secrets, variables
+from tests import loopback
 from tests.e2e.driving import (
     AS_INSTALLED,
     BIN,
@@ -75,21 +76,36 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
         assert len({row[0] for row in made.workers_of()}) == 2
 
 
+def free_ports(many: int) -> int:
+    """The first of so many ports in a row that are free."""
+    while True:
+        with ExitStack() as stack:
+            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            with suppress(OSError, OverflowError):
+                for more in range(1, many):
+                    stack.enter_context(socket.create_server(("127.0.0.1", first + more)))
+                return int(first)
+
+
 @pytest.mark.fleet
 def test_a_fleet_can_be_tried_without_live_accounts(tmp_path: Path) -> None:
-    """The emulators that the page starts are accounts that a turn takes, from the file that the page writes."""
+    """The emulators that the page starts are accounts of three customers, each of which a turn takes from the file that the page writes."""
     made = checkout(tmp_path / "demo")
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        ports = [str(each.getsockname()[1]) for each in (one, other)]
-    block = TRY.replace("8101", ports[0]).replace("8102", ports[1])
+    block = TRY.replace("8101", str(free_ports(2 * len(SECRETS))))
     env = environment({"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
     served = subprocess.Popen(["bash", "-c", f"{block}wait"], cwd=tmp_path, env=env, start_new_session=True)
     try:
-        end = time.monotonic() + 60
-        while not all(path.exists() and path.read_text(encoding="utf-8") for path in (tmp_path / "stel_order.json", tmp_path / "pipedrive.json")):
+        end = time.monotonic() + 120
+        ready = [tmp_path / f"{name}-{side}.json" for name in SECRETS.values() for side in ("source", "destination")]
+        while not all(path.exists() and path.read_text(encoding="utf-8") for path in ready):
             assert time.monotonic() < end and served.poll() is None
             time.sleep(0.1)
-        keys = asyncio.run(variables(Secrets(tmp_path / "secrets"), "acme"))
+        companies = set()
+        for name in SECRETS.values():
+            keys = asyncio.run(variables(Secrets(tmp_path / "secrets"), name))
+            answer = loopback.get(keys["PIPEDRIVE_BASE_URL"] + "/v1/users/me", headers={"x-api-token": keys["PIPEDRIVE_API_TOKEN"]})
+            companies.add(answer.json()["data"]["company_id"])
+        assert len(companies) == len(SECRETS)
         planned = asyncio.run(turn("plan", made / SPEC, keys))
         assert planned["code"] == 0 and planned["verdict"]["calls"] > 0, planned
     finally:

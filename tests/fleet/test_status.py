@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +71,52 @@ def test_figures_stay_until_there_are_others(engine: sa.Engine) -> None:
     assert counted(engine) == (325, 54, None, None)
     ended(engine, "rollback", {"run": 1, "undone": 325, "kept": 0})
     assert counted(engine) == (None, None, None, None)
+
+
+def test_a_sample_replaces_no_figures_of_all_records(engine: sa.Engine) -> None:
+    """Once all records were moved, a sample of a few says nothing of them, until a rollback has taken them back."""
+    sample = RUN | {"arrived": 5, "attention": 1}
+    ended(engine, "sample", sample)
+    assert counted(engine)[:2] == (5, 1)
+    ended(engine, "verify", sample | {"arrived": 4})
+    ended(engine, "sample", sample)
+    assert counted(engine)[:2] == (5, 1)
+    ended(engine, "run", RUN)
+    ended(engine, "delta", DELTA)
+    ended(engine, "sample", sample)
+    assert counted(engine) == (324, 54, 3, 7)
+    ended(engine, "verify", RUN | {"arrived": 323})
+    ended(engine, "sample", sample)
+    assert counted(engine)[:2] == (323, 54)
+    ended(engine, "rollback", {"run": 1, "undone": 325, "kept": 0})
+    ended(engine, "sample", sample)
+    assert counted(engine)[:2] == (5, 1)
+
+
+def test_a_pipe_has_no_columns(engine: sa.Engine) -> None:
+    """Where no person reads the table, each migration and each reason is one line, whatever the width."""
+    begun(engine, Goal("delta", every=1800.0, until=1_796_083_200.0, window="22:00-06:00"))
+    reason = "a reason " * 60
+    postgres.execute(engine.url.render_as_string(hide_password=False).replace("+psycopg", ""), f"UPDATE fleet.migrations SET reason = '{reason}'")
+    out = StringIO()
+    status.show(status.looked(engine), Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 5 and "delta every 30m until 2026-12-01 00:00 in 22:00-06:00" in lines[1] and lines[2].strip() == f"one: {reason}".strip()
+    screen = StringIO()
+    status.show(status.looked(engine), Console(file=screen, width=80, force_terminal=True, color_system=None))
+    assert max(map(len, screen.getvalue().splitlines())) <= 80
+
+
+def test_a_worker_lives_as_long_as_its_turns(engine: sa.Engine) -> None:
+    """One that is taken for dead is none that lives: the same time for both, as the page says."""
+    page = (Path(__file__).resolve().parents[2] / "docs/fleet.md").read_text(encoding="utf-8")
+    assert f"taken for dead after {queue.STALLED:.0f} s" in page
+    records.seen(engine, "a:1", "0.9")
+    address = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    postgres.execute(address, f"UPDATE fleet.crew SET seen = seen - {queue.STALLED - 10}")
+    assert records.workers(engine) == {"0.9": 1}
+    postgres.execute(address, "UPDATE fleet.crew SET seen = seen - 11")
+    assert records.workers(engine) == {} and "etl_fleet_workers{" not in scraped(engine)
 
 
 def test_a_goal_is_said_with_its_times(engine: sa.Engine) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.connector.rate_limit import RateLimiter
+from engine.library.opening import held
+from engine.session import Event
+from fleet.turn import Far
 from tests.e2e.driving import SPEC, checkout, environment
 
 ENV = {
@@ -38,3 +44,20 @@ def test_a_turn_waits_for_its_word(tmp_path: Path, words: bytes, code: int) -> N
         process.stdin.close()
     assert len(first["accounts"]) == 2 and "127.0.0.1" not in str(first)
     assert last["ended"]["code"] == code and last["ended"]["held"] == (code == NOTHING_TO_VERIFY)
+
+
+def test_a_wait_is_told_with_what_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a turn waits it says nothing more: how much of the day is spent goes along with the wait."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    said: list[Mapping[str, Any]] = []
+    far = Far(said.append)
+    with held(checkout(tmp_path / "project") / SPEC, "live", str(tmp_path / "store.sqlite")) as found:
+        far.held = found
+        far.look()
+        there, side = found.migration.destination, found.migration.spec.destination
+        name = f"{there.name}:{found.accounts.destination.id}"
+        RateLimiter(found.store, name, there.limits, side.plan, side.seats, side.reserve, found.clock).acquire(40.0)
+        far.heard(Event("wait begins", 1, "", "", "the limit of a day", 60.0, "Pipedrive"))
+    (now,) = (line["now"] for line in said)
+    assert now["for"] == "the limit of a day" and max(use["spent"] for use in now["today"]) == 40

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from sandbox.cli import sandbox
 from sandbox.launch import NotStarted, launch
 from tests import loopback
+from tests.emulator import emulator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,6 +46,23 @@ def test_one_line_then_serves_until_a_signal(number: signal.Signals) -> None:
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_every_key_is_of_a_company_of_its_own(tmp_path: Path) -> None:
+    """Accounts that begin with other keys are other companies, always the same ones; one that is kept in a file stays itself under another key."""
+
+    def company(*words: str) -> int:
+        with emulator("pipedrive", extra_args=("--size", "300", *words)) as running:
+            answer = loopback.get(running.base_url + "/v1/users/me", headers={"x-api-token": running.key})
+            number = answer.json()["data"]["company_id"]
+            people = loopback.get(running.base_url + "/v1/persons", headers={"x-api-token": running.key}).json()["data"] or []
+        assert {row["company_id"] for row in people} <= {number}
+        return int(number)
+
+    assert company() == 7_654_321
+    assert company("--key", "one") == company("--key", "one") != company("--key", "two")
+    kept = company("--key", "three", "--data", str(tmp_path / "account.sqlite"))
+    assert company("--key", "four", "--data", str(tmp_path / "account.sqlite")) == kept
 
 
 def test_ends_with_its_parent() -> None:
