@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.platforms.conftest import Serve
-from tests.platforms.project import mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 from tests.platforms.trials import NAME
 
 
