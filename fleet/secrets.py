@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,11 +178,14 @@ async def _printed(command: str, reference: str) -> str:
     try:
         out, _ = await asyncio.wait_for(process.communicate(), TAKES)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise UsageError(
             f"the command for secrets takes longer than {TAKES:.0f} s"
         ) from None
+    finally:
+        # it took too long, or the turn was stopped meanwhile
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
     if process.returncode:
         raise UsageError(
             f"the command for secrets ended with code {process.returncode}"

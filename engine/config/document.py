@@ -252,10 +252,8 @@ def _slowly(text: str, name: str, limits: Limits) -> Document:
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, text, name) from None
     except yaml.reader.ReaderError as error:
-        line, col = (
-            text.count("\n", 0, error.position) + 1,
-            error.position - text.rfind("\n", 0, error.position),
-        )
+        line = text.count("\n", 0, error.position) + 1
+        col = error.position - text.rfind("\n", 0, error.position)
         raise _refused(
             name,
             line,
@@ -306,10 +304,8 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str, name: str) -> SpecError:
     ):
         problem, advice = "there is no anchor of this name", near
     elif "another document" in str(error.problem):
-        problem, advice = (
-            "not valid YAML: a second document begins here",
-            "remove the line ---; a file holds one document",
-        )
+        problem = "not valid YAML: a second document begins here"
+        advice = "remove the line ---; a file holds one document"
     elif slip := find_slip(text.split("\n"), mark.line, _stumbles):
         return _refused(
             name,

@@ -36,10 +36,8 @@ def _item(
         **places,
         "resource": resource.name,
     }
-    item, used = (
-        _filled(bulk.item, values, resource),
-        set(PLACE.findall(str(bulk.item))),
-    )
+    item = _filled(bulk.item, values, resource)
+    used = set(PLACE.findall(str(bulk.item)))
     if not isinstance(item, dict) or not isinstance(body, dict) or not body:
         return item
     row = inside(without(body, used), resource)

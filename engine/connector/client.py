@@ -133,10 +133,8 @@ class Client:
         position is no longer good begins anew; without, Unavailable is raised. `few`: what is asked
         for fits on a page.
         """
-        declared, operation = (
-            self._resource(resource),
-            self._operation(resource, "list"),
-        )
+        declared = self._resource(resource)
+        operation = self._operation(resource, "list")
         if operation.pager is None:
             raise ApiError(
                 f"the connector {self.connector.name} declares no pager for the list of"
@@ -378,10 +376,8 @@ class Client:
         connector declares no list below a parent; Unavailable where a list may have more rows than
         were read, unless `doubts` are fine, and with `proof` where one has no body.
         """
-        declared, operation = (
-            self._resource(resource),
-            self._operation(resource, "list"),
-        )
+        declared = self._resource(resource)
+        operation = self._operation(resource, "list")
         if not operation.parent:
             raise ApiError(
                 f"the connector {self.connector.name} lists {resource} below no parent"
@@ -456,10 +452,8 @@ class Client:
 
         Raises RequestRejected (not done, and why) or OutcomeUnknown (perhaps done).
         """
-        declared, operation = (
-            self._resource(resource),
-            self._operation(resource, verb),
-        )
+        declared = self._resource(resource)
+        operation = self._operation(resource, verb)
         if operation.bulk:
             return _done(self.write_many(resource, verb, [(body, row_id)])[0])
 
@@ -493,10 +487,8 @@ class Client:
 
         Where the call is refused as a whole, what became of its rows is unknown.
         """
-        declared, operation = (
-            self._resource(resource),
-            self._operation(resource, verb),
-        )
+        declared = self._resource(resource)
+        operation = self._operation(resource, verb)
         call = operation.several or operation
         assert call.bulk is not None
         try:

@@ -215,10 +215,8 @@ def _place(address: httpx.URL) -> str:
 
 def _begin(response: httpx.Response, part: _Part, have: int) -> int | None:
     """Check how the answer starts; the whole file's size, where it is stated."""
-    status, length = (
-        response.status_code,
-        response.headers.get("content-length", ""),
-    )
+    status = response.status_code
+    length = response.headers.get("content-length", "")
     if status == 206:
         found = _RANGE.match(response.headers.get("content-range", ""))
         if found and int(found[1]) == have:

@@ -361,10 +361,8 @@ class Resource(msgspec.Struct, frozen=True):
         if declared is not None:
             return declared.writable
 
-        update, single = (
-            self.operations.get("update"),
-            self.operations.get("read"),
-        )
+        update = self.operations.get("update")
+        single = self.operations.get("read")
         etag = single.etag if single else ""
         moving = (*self.id_fields, self.modified, self.created, etag)
         return bool(update and update.whole) and name not in moving

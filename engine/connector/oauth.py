@@ -240,10 +240,8 @@ class Session:
         return self.ask(grant, first)
 
     def _carried(self, auth: Mapping[str, Any], answer: Classified) -> Signed:
-        name, place = (
-            auth.get("token_header"),
-            auth.get("token", "access_token"),
-        )
+        name = auth.get("token_header")
+        place = auth.get("token", "access_token")
         if name:
             token = answer.response.headers.get(name.lower())
         else:

@@ -13,10 +13,9 @@ from engine.values import flag
 
 # seconds; no quota lasts longer than a month, so a longer wait is a mistake
 LONGEST = 32 * 86_400.0
-EARLIEST, LATEST = (
-    1e8,
-    1e10,
-)  # epoch seconds of what can be a moment: 1973 to 2286
+# epoch seconds of what can be a moment: 1973 to 2286
+EARLIEST = 1e8
+LATEST = 1e10
 _UNITS = (1.0, 1e3, 1e6, 1e9)  # a figure counts seconds, or these parts of them
 _SPANS = {
     "ns": 1e-9,

@@ -649,14 +649,10 @@ class Calls:
 
     def failure(self, verdict: Classified, operation: Operation) -> ApiError:  # noqa: PLR0911
         assert verdict.rule is not None
-        said, connection = (
-            self._described(verdict, operation),
-            self.connector.connection,
-        )
-        title, call = (
-            self.connector.title,
-            f"{operation.method} {operation.path}",
-        )
+        said = self._described(verdict, operation)
+        connection = self.connector.connection
+        title = self.connector.title
+        call = f"{operation.method} {operation.path}"
         if operation.lock and verdict.response.status_code in (409, 412):
             return VersionConflict(
                 f"{title} refuses {call}, for the row was changed meanwhile: {said}",

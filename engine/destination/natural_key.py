@@ -76,10 +76,8 @@ def wanted_of_entry(
     entry: Entry, connector: Connector, codec: RowCodec, files: Path
 ) -> Wanted:
     """What an intended creation sent; a file is shown as the fields that describe it."""
-    resource, fields = (
-        codec.resource,
-        natural_key_fields(connector, codec.resource),
-    )
+    resource = codec.resource
+    fields = natural_key_fields(connector, codec.resource)
     values = field_values(codec, entry.body, fields)
     sent = file_of(files, entry.object, entry.key, entry.body)
     if sent and resource.file and sent.path.exists():
@@ -95,10 +93,8 @@ def wanted_of_body(
     key: str, body: Mapping[str, Any], connector: Connector, codec: RowCodec
 ) -> Wanted:
     """What a draft would send; the size of a file is not known before it is fetched."""
-    resource, fields = (
-        codec.resource,
-        natural_key_fields(connector, codec.resource),
-    )
+    resource = codec.resource
+    fields = natural_key_fields(connector, codec.resource)
     values = field_values(codec, body, fields)
     described = as_file(body.get(resource.file[0])) if resource.file else None
     if resource.file and described:

@@ -294,10 +294,8 @@ def count_rows(run: Run, collection: str) -> int:
     first = next(walk)
     if first.last:
         return len(first.rows)
-    operation, size = (
-        run.migration.source.resources[collection].operations["list"],
-        len(first.rows),
-    )
+    operation = run.migration.source.resources[collection].operations["list"]
+    size = len(first.rows)
     if (
         operation.pager is None
         or operation.pager.kind != "offset"

@@ -59,7 +59,7 @@ def within_plan(
     shared = {
         ("objects", f"{keys[1]}_beyond_plan", *keys[2:]): place
         for keys, place in document.places.items()
-        if keys[:1] == ("objects",) and len(keys) > 2 and keys[2] in SHARED
+        if len(keys) > 2 and keys[0] == "objects" and keys[2] in SHARED
     }
     found = structs.replace(
         document,

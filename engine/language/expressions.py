@@ -430,10 +430,8 @@ class Builder(msgspec.Struct):
                     if f"$settings.{setting}" in str(args) and problem.endswith(
                         f" {value!r}"
                     ):
-                        at, problem = (
-                            ("settings", setting),
-                            problem.partition(": ")[2],
-                        )
+                        at = ("settings", setting)
+                        problem = problem.partition(": ")[2]
                 code: Code = (
                     "bad-argument"
                     if name in self.scope.steps.functions

@@ -23,10 +23,9 @@ FRESH = "fresh."
 STAMPED = (
     "stamped."  # ... that the stamps of fresh rows are those of the moment
 )
-MADE, FOUND = (
-    201,
-    200,
-)  # statuses by which platforms tell the two apart, where they do
+# statuses by which platforms tell the two apart, where they do
+MADE = 201
+FOUND = 200
 # seconds a row made by the call may seem older than it
 BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0
 FEWEST = (

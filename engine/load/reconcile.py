@@ -98,15 +98,11 @@ def reconcile(run: Run) -> Reconciled:
     Whoever looks at the destination afterwards finds in its lists what was written last.
     """
     with run.store.begin() as connection:
-        doubtful, ago = (
-            entries(connection, OPEN),
-            run.clock.now() - last_settled(connection),
-        )
+        doubtful = entries(connection, OPEN)
+        ago = run.clock.now() - last_settled(connection)
 
-    result, lag = (
-        Reconciled(),
-        run.destination.connector.connection.reconcile_after,
-    )
+    result = Reconciled()
+    lag = run.destination.connector.connection.reconcile_after
     if not doubtful:
         if 0 <= ago < lag:
             run.clock.sleep(lag - ago)

@@ -117,10 +117,8 @@ def _simulated(
             per_day[day] = per_day.get(day, 0.0) + call.cost
         if calls:
             spans.append(Span(label, calls, spent, begun, time.now()))
-    calls, cost = (
-        sum(span.calls for span in spans),
-        sum(span.cost for span in spans),
-    )
+    calls = sum(span.calls for span in spans)
+    cost = sum(span.cost for span in spans)
     pauses = max(0, len(per_day) - 1)
     return Timeline(
         tuple(spans), calls, cost, start, time.now(), pauses, per_day

@@ -243,13 +243,23 @@ def _field(run: Run, item: FieldState) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A wanted or live value as people read it; links by the record they stand for."""
+    """A wanted or live value as people read it; links by the record they stand for, inside lists
+    too.
+    """
+    return text_of(_in_words(value))
+
+
+def _in_words(value: Any) -> Any:
     link, file = as_link(value), as_file(value)
     if link:
         return known(f"{link[0]}: {link[1]}")
     if file:
         return str(file.get("name", ""))
-    return text_of(value)
+    if isinstance(value, dict):
+        return {name: _in_words(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_in_words(item) for item in value]
+    return value
 
 
 def _money(result: Result) -> list[dict[str, Any]]:

@@ -398,10 +398,8 @@ def open_store(url: str) -> Store:
 
     `url` is an SQLAlchemy URL or a path of an SQLite file. SQLite files are private to the user.
     """
-    shown, engines = (
-        url.partition("://")[0] if "://" in url else url,
-        list[sa.Engine](),
-    )
+    shown = url.partition("://")[0] if "://" in url else url
+    engines = list[sa.Engine]()
     try:
         parsed = _parsed(url)
         shown = parsed.set(query={}).render_as_string(hide_password=True)

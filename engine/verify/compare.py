@@ -274,10 +274,8 @@ def _note_carriers(
             codec = bench.codec(mapping.resource)
             for row in rows:
                 key = codec.get(row, mapping.key_field)
-                place, row_id = (
-                    (mapping.name, str(key)),
-                    codec.resource.id_of(row),
-                )
+                place = (mapping.name, str(key))
+                row_id = codec.resource.id_of(row)
                 if not is_empty(key):
                     known = bench.carriers.setdefault(place, row_id)
                     # of several that carry one key none is the one

@@ -181,6 +181,7 @@ def test_why_records_fail_is_told(sampled: Desk, changed: Callable[[Edit], Desk]
     edit = changed(lambda text: text.replace("Aceptada: won, Cerrada: won", "Aceptada: won, Cerrada: lost"))
     told = foretold(sampled.store, sampled.migration, edit.migration)["quotes"]
     assert told.failing > 0 and [reason.split(":")[0] for reason in told.reasons] == ["won_time"]
+    assert told.spoilt == {"won_time": told.failing}
     assert all(key.startswith("salesEstimates/") for key in told.reasons.values())
 
 

@@ -330,6 +330,25 @@ def test_a_heading_fits_what_stands_below_it() -> None:
     assert none[0] == "rewrites no staged record:" and none[-1].endswith("by the next delta: none is mapped differently")
 
 
+def test_what_makes_records_fail_does_not_stand_among_what_rewrites_none() -> None:
+    """A change for which records fail says so, with their number, whether it rewrites others or not."""
+    changes = [Difference("quotes", f"fields.{name}", "changed", "data", (("", "a", "b"),)) for name in ("title", "email", "phone")]
+    effects = [
+        Effect("quotes", "Quotes", 9, 6, 2, failing=4, fields=Counter({"email": 2}), spoilt=Counter({"title": 3, "email": 1})),
+    ]
+    compared = Compared("old", "new", changes, effects)
+    told = [line for line in as_lines(compared) if line.startswith(("rewrites", "makes", "  ~"))]
+    assert told == [
+        "makes staged records fail:",
+        "  ~ quotes: title  (makes 3 records fail)",
+        "rewrites records:",
+        "  ~ quotes: email  (rewrites 2 records, makes 1 record fail)",
+        "rewrites no staged record:",
+        "  ~ quotes: phone",
+    ]
+    assert "| makes 3 records fail |" in "\n".join(as_markdown(compared))
+
+
 @pytest.mark.parametrize(
     ("failing", "told"), [((0, 0), "1,069 rewritten"), ((12, 1_000), "1,069 rewritten, 1,012 will fail")]
 )

@@ -77,6 +77,8 @@ class Effect:
     # why they fail -> the first that does; a few of them
     reasons: dict[str, str] = field(default_factory=dict)
     fields: Counter[str] = field(default_factory=Counter)
+    # drafts that were ready and fail now, by the field for which they do
+    spoilt: Counter[str] = field(default_factory=Counter)
     # drafts in which a field has another value, whether a row is written for it or not
     differing: Counter[str] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
@@ -559,6 +561,7 @@ def _count(
             )
         if had and draft is not None and not ready:
             result.failing += 1
+            result.spoilt[draft.reason.partition(": ")[0]] += 1
             if len(result.reasons) < EXAMPLES:
                 result.reasons.setdefault(draft.reason, key)
         result.gone += key in links and draft is None

@@ -17,6 +17,9 @@ from workbench.diff.effect import Effect, Example
 
 # the heading of changes that are known to rewrite nothing of what is staged
 REWRITES_NONE = "rewrites no staged record"
+FAILS = (
+    "makes staged records fail"  # ... of such that rewrite none because of it
+)
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "renamed": "="}
 _CELL = 80
 
@@ -34,7 +37,9 @@ class Compared:
     def heading(self, item: Difference) -> str:
         """A change's category, as far as it is true of what is staged."""
         known = self._known(item)
-        return REWRITES_NONE if known and not known[0] else item.category
+        if known is None or known[0]:
+            return item.category
+        return FAILS if known[2] else REWRITES_NONE
 
     def rewrites(self, item: Difference) -> str:
         """The same with the number of rows that the change rewrites, or of records it maps
@@ -43,15 +48,22 @@ class Compared:
         known = self._known(item)
         if known is None:
             return item.category
-        rewritten, differing = known
-        if rewritten:
-            return f"rewrites {counted(rewritten, 'record')}"
+        rewritten, differing, failing = known
+        parts = (
+            [f"rewrites {counted(rewritten, 'record')}"] if rewritten else []
+        )
+        if failing:
+            parts.append(f"makes {counted(failing, 'record')} fail")
+        if parts:
+            return ", ".join(parts)
         if differing:
             return f"maps {counted(differing, 'record')} differently, rewrites none"
         return REWRITES_NONE
 
-    def _known(self, item: Difference) -> tuple[int, int] | None:
-        """How many staged records a changed field rewrites, and how many it maps differently."""
+    def _known(self, item: Difference) -> tuple[int, int, int] | None:
+        """How many staged records a changed field rewrites, how many it maps differently, and how
+        many fail for it now.
+        """
         if self.effects is None or item.weight != "data":
             return None
         if not item.name.startswith("fields."):
@@ -59,8 +71,10 @@ class Compared:
         name = item.name.removeprefix("fields.")
         for effect in self.effects:
             if effect.object == item.area:
-                return effect.fields[name], effect.differing[name]
-        return 0, 0
+                counts = (effect.fields, effect.differing, effect.spoilt)
+                rewritten, differing, failing = (by[name] for by in counts)
+                return rewritten, differing, failing
+        return 0, 0, 0
 
     @property
     def touched(self) -> list[Effect]:
