@@ -219,14 +219,14 @@ def _switched_off(held: Held) -> Iterator[str]:
 def _undeclared(held: Held) -> Iterator[str]:
     """Custom fields that were taken out of the spec after rows were written with them."""
     spec = held.migration.spec
+    # what the store knows by an old name is carried over when the run begins
+    known = set(spec.custom_fields) | {
+        (item.resource, item.was) for item in spec.custom_fields.values()
+    }
     for mapping in spec.objects.values():
         with held.store.begin() as connection:
             made = links_of(connection, FIELDS + mapping.resource)
-        gone = [
-            name
-            for name in made
-            if (mapping.resource, name) not in spec.custom_fields
-        ]
+        gone = [name for name in made if (mapping.resource, name) not in known]
         # counting looks at every row: only after a field was taken out
         for name, rows in _written(held.store, mapping.name, gone).items():
             yield (

@@ -67,6 +67,15 @@ def test_a_custom_field_that_comes_back_is_ours_still(serve: Serve, tmp_path: Pa
     assert "keep what was written" not in notices(trial)
 
 
+def test_a_custom_field_under_another_name_is_not_taken_out(serve: Serve, tmp_path: Path) -> None:
+    """A field that the spec says had another name is carried over: nothing is told, before that or after."""
+    trial = members(serve, tmp_path)
+    trial.full()
+    trial.write_spec(spec(tax={"name": "Tax id", "type": "text", "was": "tax"}, tax_key="vat"))
+    assert "keep what was written" not in "\n".join(trial.run(code=0)["notices"])
+    assert "keep what was written" not in notices(trial)
+
+
 def test_a_field_that_is_no_longer_mapped_is_not_emptied_in_the_source(serve: Serve, tmp_path: Path) -> None:
     """Where the destination cannot empty it, a note says that its value stays; nobody has to look at it. What the
     source did empty needs attention as before."""
