@@ -179,6 +179,10 @@ class RateLimiter(msgspec.Struct):
     )
     _lease: _Lease | None = None
     _arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
+    # what is not in there yet, for nobody waits for the lock to say it
+    _answered: deque[tuple[Mapping[str, int], float]] = msgspec.field(
+        default_factory=deque
+    )
     _timer: threading.Timer | None = None
 
     def acquire(self, cost: float, extra: tuple[str, ...] = ()) -> Reservation:
@@ -244,6 +248,8 @@ class RateLimiter(msgspec.Struct):
             # another thread may have booked ahead meanwhile
             if booking := self._take(active, cost):
                 return booking
+            while self._answered:
+                self._arrivals.answered(*self._answered.popleft())
             with self.store.begin() as connection:
                 hold(connection, "quota", self.account)
                 ahead = self._give_back(connection)
@@ -426,8 +432,7 @@ class RateLimiter(msgspec.Struct):
         declared, or spending that is not ours.
         """
         took = self.clock.now() - booking.at
-        with self._lock:
-            self._arrivals.answered(booking.slots, took)
+        self._answered.append((booking.slots, took))
         for limit in self.limits:
             if not limit.headers or limit.name not in booking.spent:
                 continue
