@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -521,9 +522,18 @@ def test_a_turn_ends_with_the_window_that_it_began_in(
     monkeypatch.setattr(process, "LOOKS", 0.1)
     now = datetime.now(UTC)
     waits_for_a_turn(url, project, "sample", "--window", f"{now - timedelta(hours=2):%H:%M:%S}-{now + timedelta(seconds=3):%H:%M:%S}")
-    command = "sh -c 'sleep 4; echo STEL_ORDER_API_KEY=k3y-of-nobody; echo PIPEDRIVE_API_TOKEN=t0ken-of-nobody'"
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and never answers
+    where = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    keys = {
+        "STEL_ORDER_API_KEY": "k3y-of-nobody",
+        "STEL_ORDER_BASE_URL": f"{where}/app",
+        "PIPEDRIVE_API_TOKEN": "t0ken-of-nobody",
+        "PIPEDRIVE_BASE_URL": where,
+        "FALLBACK_OWNER_EMAIL": "owner@example.com",
+    }
+    command = "sh -c 'sleep 4; {}'".format("; ".join(f"echo {name}={value}" for name, value in keys.items()))
     made = worker.Worker(engine, tmp_path / "work", Secrets(command=command), 1, print)
-    with pytest.raises(queue.Again) as again:
+    with silent, pytest.raises(queue.Again) as again:
         asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
     assert records.turns_of(engine, "acme")[0].code == 130
     assert again.value.at - now.timestamp() > 70_000
@@ -673,7 +683,7 @@ def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, proje
     assert of.goal is not None
     said: list[str] = []
     made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
-    asyncio.run(worker._taken(made, of, of.goal, turn))
+    asyncio.run(worker._taken(made, of, of.goal, turn, time.time()))
     (line,) = said
     assert line.startswith("acme: run ended with 2; waiting: ") and "ended with code 1" in line
 
