@@ -42,7 +42,9 @@ DONE = (0, 1)
 PAUSED = 75
 INTERRUPTED = 130
 OCCUPIED = 76  # of our own: another migration is at work on one of the accounts
-_PAUSES = {3: AFTER_REFUSAL, 5: AFTER_STORE}
+HELD = 5
+CRASHED = 70
+_PAUSES = {3: AFTER_REFUSAL, HELD: AFTER_STORE}
 _FOR_A_PERSON = (2, 4)
 _NO_FAILURE = (PAUSED, INTERRUPTED, OCCUPIED)
 
@@ -130,8 +132,19 @@ def marked(goal: Goal, ended: Ended) -> Goal:
     good = ended.code in DONE
     if good or ended.code == PAUSED:
         return replace(goal, good=good, failed=0)
-    failed = goal.failed if ended.code in _NO_FAILURE else ended.code
-    return replace(goal, good=False, failed=failed)
+    return replace(goal, good=False, failed=_counted_as(goal, ended))
+
+
+def _counted_as(goal: Goal, ended: Ended) -> int:
+    """The code of which failures in a row are counted: a turn that was killed leaves its store
+    held, and that is still the same failure.
+    """
+    if ended.code in _NO_FAILURE or (goal.failed, ended.code) == (
+        CRASHED,
+        HELD,
+    ):
+        return goal.failed
+    return ended.code
 
 
 def after(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
@@ -149,7 +162,8 @@ def after(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
         return _put_back(marked(goal, ended), ended, failures, now)
 
     pauses = _PAUSES.get(ended.code, AFTER_CRASH)
-    if goal.failed != ended.code or ended.lasted > max(HEALTHY, *pauses):
+    is_another = goal.failed != _counted_as(goal, ended)
+    if is_another or ended.lasted > max(HEALTHY, *pauses):
         failures = 0
     return _tried_again(goal, ended, failures, now, pauses)
 

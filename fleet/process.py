@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fleet.ending import INTERRUPTED
+from fleet.ending import CRASHED, INTERRUPTED
 
-CRASHED = 70
 GO = b"go\n"
 LOOKS = 5.0  # seconds between two looks at whether a turn has to end
 SILENCE = 25.0  # seconds without a word of the worker, after which a turn ends by itself

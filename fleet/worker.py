@@ -26,6 +26,7 @@ from engine.errors import EtlError, StoreError, UsageError
 from fleet import records
 from fleet.bundle import unpacked
 from fleet.ending import (
+    CRASHED,
     INTERRUPTED,
     OCCUPIED,
     Ended,
@@ -38,7 +39,7 @@ from fleet.ending import (
 )
 from fleet.lines import leave_out_ends
 from fleet.notify import PATIENCE, News, tell_of
-from fleet.process import CRASHED, Found, plain, started
+from fleet.process import Found, plain, started
 from fleet.queue import (
     HEARTBEAT,
     STALLED,

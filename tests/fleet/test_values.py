@@ -65,6 +65,7 @@ def test_a_goal_remembers_how_its_last_turn_ended() -> None:
     refused = marked(goal, Ended(3))
     assert refused.failed == 3 and marked(refused, Ended(130)).failed == 3
     assert marked(refused, Ended(75)).failed == marked(refused, Ended(0)).failed == 0
+    assert marked(marked(goal, Ended(70)), Ended(5)).failed == 70 and marked(refused, Ended(5)).failed == 5
 
 
 HOURS = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
