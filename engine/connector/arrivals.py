@@ -58,8 +58,9 @@ class Arrivals(msgspec.Struct):
     def margin(self, place: Place, units: float, window: float) -> float:
         """The seconds for which what a slot holds counts longer than its window."""
         slot = self.slots.get(place)
-        is_ours = slot is not None and slot.units == units
-        if not (slot and is_ours) or slot.unanswered or self.answers <= ANSWERS:
+        if slot is None or slot.units != units or slot.unanswered:
+            return window * MOST
+        if self.answers <= ANSWERS:
             return window * MOST
         late = max(0.0, slot.slowest - self.quickest)
         return min(window * MOST, window * LEAST + late)

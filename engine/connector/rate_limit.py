@@ -21,8 +21,11 @@ import sqlalchemy as sa
 from engine.connector.arrivals import MOST, Arrivals
 from engine.connector.model import Limit
 from engine.errors import QuotaExhausted, StoreError, UsageError
-from engine.store.quota import Slots, block, blocks, book, booked, forget_before
+from engine.store.quota import block, blocks, book, booked, forget_before
 from engine.store.tables import Store, hold
+
+# when what was spent counts no more, and how much it is; the oldest first
+Ends = list[tuple[float, float]]
 
 # a rolling window is counted in quarter percents, and at most one of them is given away
 SLOTS = 400
@@ -276,19 +279,12 @@ class RateLimiter(msgspec.Struct):
         asked = _asked(blocks(connection, self.account), now)
         if asked.seconds > 0:
             return asked
-        limits = {limit.name: limit for limit in active}
-        first = {limit.name: _first_slot(limit, now) for limit in active}
-        slots = {
-            name: [
-                item
-                for item in found
-                if self._free_at(limits[name], *item) > now
-            ]
-            for name, found in booked(connection, self.account, first).items()
-        }
+        counting = self._counting(connection, active, now)
         longest = _longest(
             _Wait(
-                self._wait(limit, slots[limit.name], _amount(limit, cost), now),
+                self._wait(
+                    limit, counting[limit.name], _amount(limit, cost), now
+                ),
                 limit.name,
             )
             for limit in active
@@ -296,7 +292,7 @@ class RateLimiter(msgspec.Struct):
         if longest.seconds > 0:
             return longest
 
-        spent = {name: _sum(found) for name, found in slots.items()}
+        spent = {name: _sum(found) for name, found in counting.items()}
         lease = self._leased(active, cost, spent, ahead, now)
         amounts = [
             (
@@ -308,10 +304,25 @@ class RateLimiter(msgspec.Struct):
         ]
         self._book_own(connection, amounts)
         if self.calls % 200 < lease.calls:
-            for name, slot in first.items():
-                before = slot - 2 * SLOTS
-                forget_before(connection, self.account, name, before)
+            for limit in active:
+                before = _first_slot(limit, now) - 2 * SLOTS
+                forget_before(connection, self.account, limit.name, before)
         return lease
+
+    def _counting(
+        self, connection: sa.Connection, active: Sequence[Limit], now: float
+    ) -> dict[str, Ends]:
+        """What each limit has spent that still counts."""
+        first = {limit.name: _first_slot(limit, now) for limit in active}
+        slots = booked(connection, self.account, first)
+        return {
+            limit.name: sorted(
+                (end, units)
+                for slot, units in slots[limit.name]
+                if (end := self._free_at(limit, slot, units)) > now
+            )
+            for limit in active
+        }
 
     def _book_own(
         self,
@@ -535,7 +546,7 @@ class RateLimiter(msgspec.Struct):
         )
 
     def _wait(
-        self, limit: Limit, slots: Slots, amount: float, now: float
+        self, limit: Limit, spent: Ends, amount: float, now: float
     ) -> float:
         """Seconds until `amount` more fits this limit."""
         allowance = self.allowance(limit)
@@ -545,13 +556,12 @@ class RateLimiter(msgspec.Struct):
                 f" {allowance:g} in all – check the plan, the seats and the reserve in"
                 " the spec"
             )
-        over = _sum(slots) + amount - allowance
+        over = _sum(spent) + amount - allowance
         if over <= 0:
             return 0.0
         if limit.window == "calendar":
             return (_slot(limit, now) + 1) * limit.seconds - now
-        ends = sorted((self._free_at(limit, *item), item[1]) for item in slots)
-        for free, units in ends:
+        for free, units in spent:
             over -= units
             if over <= 0:
                 return min(
@@ -576,8 +586,8 @@ def _longest(waits: Iterable[_Wait]) -> _Wait:
     return max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
 
 
-def _sum(slots: Slots) -> float:
-    return sum(units for _, units in slots)
+def _sum(spent: Sequence[tuple[float, float]]) -> float:
+    return sum(units for _, units in spent)
 
 
 def _amount(limit: Limit, cost: float) -> float:
