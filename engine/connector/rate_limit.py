@@ -25,7 +25,7 @@ from engine.store.quota import block, blocks, book, booked, forget_before
 from engine.store.tables import Store, hold
 
 # when what was spent counts no more, and how much it is; the oldest first
-Ends = list[tuple[float, float]]
+Ends = Sequence[tuple[float, float]]
 
 # a rolling window is counted in quarter percents, and at most one of them is given away
 SLOTS = 400
@@ -302,7 +302,8 @@ class RateLimiter(msgspec.Struct):
             )
             for limit in active
         ]
-        self._book_own(connection, amounts)
+        book(connection, self.account, amounts)
+        self._arrivals.booked(amounts)
         if self.calls % 200 < lease.calls:
             for limit in active:
                 before = _first_slot(limit, now) - 2 * SLOTS
@@ -323,14 +324,6 @@ class RateLimiter(msgspec.Struct):
             )
             for limit in active
         }
-
-    def _book_own(
-        self,
-        connection: sa.Connection,
-        amounts: Sequence[tuple[str, int, float]],
-    ) -> None:
-        book(connection, self.account, amounts)
-        self._arrivals.booked(amounts)
 
     def _free_at(self, limit: Limit, slot: int, units: float) -> float:
         """When what is booked in a slot counts no more."""
@@ -387,14 +380,13 @@ class RateLimiter(msgspec.Struct):
         lease, self._lease = self._lease, None
         if lease is None:
             return 1
-        self._book_own(
-            connection,
-            [
-                (name, lease.slots[name], -left)
-                for name, left in lease.left.items()
-                if left
-            ],
-        )
+        unused = [
+            (name, lease.slots[name], -left)
+            for name, left in lease.left.items()
+            if left
+        ]
+        book(connection, self.account, unused)
+        self._arrivals.booked(unused)
         return (
             2 * lease.made if lease.made >= lease.calls else max(1, lease.made)
         )
@@ -586,7 +578,7 @@ def _longest(waits: Iterable[_Wait]) -> _Wait:
     return max(waits, key=lambda wait: wait.seconds, default=_Wait(0.0, ""))
 
 
-def _sum(spent: Sequence[tuple[float, float]]) -> float:
+def _sum(spent: Ends) -> float:
     return sum(units for _, units in spent)
 
 
