@@ -42,9 +42,8 @@ CONFIRMED = ("sample", "run", "delta", *ASKED)
 REMADE = ("sample", "run", "delta")
 REFRESHED = ("plan", "sample", "run")
 WATCHED = 2.0  # seconds between two looks of `status --watch`, and at a database that is away
-DATABASE = (
-    "etl fleet --db"  # among what the commands of one call have in common
-)
+# among what the commands of one call have in common
+DATABASE = "etl fleet --db"
 
 
 def _database(

@@ -14,28 +14,13 @@ State = Literal[
 ]
 
 # seconds before a turn is tried again; after the last one a person is needed
-AFTER_REFUSAL = (
-    60.0,
-    120.0,
-    300.0,
-    900.0,
-    3600.0,
-)  # a platform does not answer
-AFTER_STORE = (
-    5.0,
-    5.0,
-    10.0,
-    20.0,
-    30.0,
-    60.0,
-    300.0,
-)  # the store is held, or not there
+AFTER_REFUSAL = (60.0, 120.0, 300.0, 900.0, 3600.0)  # no answer of a platform
+AFTER_STORE = (5.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0)  # held, or not there
 AFTER_CRASH = (5.0,)
 HEALTHY = 3600.0  # seconds of work, after which failures are counted anew
 SOUND = 600.0  # ... of a turn that only made room
-GRACE = (
-    5.0  # seconds more for who makes room: the other asks every BUSY seconds
-)
+# seconds more for who makes room: the other asks every BUSY seconds
+GRACE = 5.0
 BUSY = 15.0  # seconds until an account that another migration works on is asked for again
 
 DONE = (0, 1)

@@ -40,9 +40,8 @@ from fleet.spent import today
 from workbench.approval import APPROVALS
 
 HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
-BEYOND = (
-    15.0  # ... and at least so many longer than the destination takes to answer
-)
+# ... and at least so many longer than the destination takes to answer
+BEYOND = 15.0
 GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
 TOKENS = 10.0  # seconds between two looks at what is spent

@@ -7,9 +7,8 @@ from engine.report.screens import period
 from engine.report.words import clean
 from engine.session import Event
 
-LONG = (
-    5.0  # seconds; where there is no terminal, shorter waits are not reported
-)
+# seconds; where there is no terminal, shorter waits are not reported
+LONG = 5.0
 
 
 def tell_wait(event: Event) -> None:

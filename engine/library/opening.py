@@ -30,13 +30,14 @@ from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import HOLDS, lease
 from engine.store.links import (
+    all_links,
     any_links,
     count_links,
-    links_of,
     stream_links,
 )
 from engine.store.records import forget
 from engine.store.tables import Store, open_store
+from engine.values import grouped
 
 NO_KEY = "-"  # stands in for the key of an account that is not called
 
@@ -223,12 +224,20 @@ def _undeclared(held: Held) -> Iterator[str]:
     known = set(spec.custom_fields) | {
         (item.resource, item.was) for item in spec.custom_fields.values()
     }
+    resources = {mapping.resource for mapping in spec.objects.values()}
+    with held.store.begin() as connection:
+        made = [
+            (link.object.removeprefix(FIELDS), link.key)
+            for link in all_links(
+                connection, *[FIELDS + name for name in resources]
+            )
+        ]
+    gone = grouped(field for field in made if field not in known)
     for mapping in spec.objects.values():
-        with held.store.begin() as connection:
-            made = links_of(connection, FIELDS + mapping.resource)
-        gone = [name for name in made if (mapping.resource, name) not in known]
         # counting looks at every row: only after a field was taken out
-        for name, rows in _written(held.store, mapping.name, gone).items():
+        for name, rows in _written(
+            held.store, mapping.name, gone.get(mapping.resource, ())
+        ).items():
             yield (
                 f"{mapping.label}: the custom field {name!r} is no longer in the spec;"
                 f" {counted(rows, 'row')} keep what was written into it"

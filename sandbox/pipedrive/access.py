@@ -124,10 +124,7 @@ def _role_pipelines(call: Call) -> Answer:
 
 
 def _need_user(call: Call) -> Record:
-    user = call.desk.store.get("users", call.key())
-    if user is None:
-        raise not_found("User")
-    return user
+    return call.desk.one("users", call.key(), "User")
 
 
 def _user_settings(call: Call) -> Answer:

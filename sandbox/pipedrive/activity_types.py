@@ -8,7 +8,6 @@ from typing import Any
 
 from sandbox.pipedrive import removal
 from sandbox.pipedrive.call import Answer, Call, Operation, data
-from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1 import integer, refused
 
@@ -115,10 +114,7 @@ def _name(value: Any) -> str:
 
 
 def _need(call: Call) -> Record:
-    record = call.desk.store.get("activity_types", call.key())
-    if record is None:
-        raise not_found("Activity type")
-    return record
+    return call.desk.one("activity_types", call.key(), "Activity type")
 
 
 def _create(call: Call) -> Answer:

@@ -13,7 +13,7 @@ from sandbox.options import Options
 from sandbox.pipedrive.moments import sql_stamp, stamp
 from sandbox.pipedrive.plans import plan_named
 from sandbox.pipedrive.quota import Quota
-from sandbox.pipedrive.refusals import invalid
+from sandbox.pipedrive.refusals import invalid, not_found
 from sandbox.pipedrive.store import Record, Store
 from sandbox.pipedrive.switches import Switches
 
@@ -151,6 +151,13 @@ class Desk:
         self.store.db.close()
         if self.options.data is None and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def one(self, kind: str, key: int, what: str) -> Record:
+        """The record that an address names; 404 when there is none, which tells what it is."""
+        record = self.store.get(kind, key)
+        if record is None:
+            raise not_found(what)
+        return record
 
     def label_options(self, entity: str, code: str) -> dict[Any, str]:
         """id -> label of a field's options."""

@@ -144,10 +144,7 @@ def shown(call: Call, record: Record) -> Record:
 
 
 def _need(call: Call) -> Record:
-    record = call.desk.store.get("files", call.key())
-    if record is None:
-        raise not_found("File")
-    return record
+    return call.desk.one("files", call.key(), "File")
 
 
 def _read(call: Call) -> Answer:

@@ -13,7 +13,6 @@ from sandbox.pipedrive.filtering import (
     field_of,
 )
 from sandbox.pipedrive.listing import flag
-from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1 import numbers, refused
 
@@ -78,10 +77,7 @@ def _coded(call: Call, condition: Record) -> Record:
 
 
 def _need(call: Call) -> Record:
-    record = call.desk.store.get("filters", call.key())
-    if record is None:
-        raise not_found("Filter")
-    return record
+    return call.desk.one("filters", call.key(), "Filter")
 
 
 def _create(call: Call) -> Answer:

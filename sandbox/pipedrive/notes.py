@@ -129,10 +129,7 @@ def shown(call: Call, record: Record) -> Record:
 
 
 def _need(call: Call) -> Record:
-    record = call.desk.store.get("notes", call.key())
-    if record is None:
-        raise not_found("Note")
-    return record
+    return call.desk.one("notes", call.key(), "Note")
 
 
 def _read(call: Call) -> Answer:

@@ -9,7 +9,7 @@ from sandbox.pipedrive.call import Answer, Call, Operation, data, page
 from sandbox.pipedrive.checks import boolean, fields, integer, nullable, text
 from sandbox.pipedrive.desk import LABELS
 from sandbox.pipedrive.listing import SORTED, Cut, walk, whole
-from sandbox.pipedrive.refusals import invalid, not_found
+from sandbox.pipedrive.refusals import invalid
 from sandbox.pipedrive.store import Record
 
 _PIPELINE = {"name": text(255, filled=True), "is_deal_probability_enabled": boolean}
@@ -23,10 +23,7 @@ _STAGE = {
 
 
 def _need(call: Call, kind: str) -> Record:
-    record = call.desk.store.get(kind, call.key())
-    if record is None:
-        raise not_found(LABELS[kind])
-    return record
+    return call.desk.one(kind, call.key(), LABELS[kind])
 
 
 def _read(kind: str) -> Callable[[Call], Answer]:

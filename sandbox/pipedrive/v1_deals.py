@@ -11,7 +11,6 @@ from sandbox.pipedrive.deals import STATUSES
 from sandbox.pipedrive.desk import LABELS
 from sandbox.pipedrive.listing import Cut, whole
 from sandbox.pipedrive.participants import contact, organization
-from sandbox.pipedrive.refusals import not_found
 from sandbox.pipedrive.store import Record
 from sandbox.pipedrive.v1 import cut_out, listed, page, refused
 
@@ -28,10 +27,7 @@ _SOLD = "id IN (SELECT deal_id FROM deal_products WHERE is_deleted=0 AND product
 
 
 def _need(call: Call, kind: str) -> Record:
-    record = call.desk.store.get(kind, call.key())
-    if record is None:
-        raise not_found(LABELS[kind])
-    return record
+    return call.desk.one(kind, call.key(), LABELS[kind])
 
 
 def _status(call: Call, cut: Cut) -> None:
