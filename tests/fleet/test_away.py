@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -17,21 +16,9 @@ from fleet.lines import Lines
 from fleet.metrics import serve
 from fleet.records import connect
 from tests import postgres
+from tests.fleet.commands import typed
 
 NOBODY = "postgresql://ana:pw@127.0.0.1:1/none"
-
-
-def typed(url: str, *words: str) -> None:
-    """A command, in this process; raises what it fails with."""
-    cli.fleet_group.main([words[0], "--db", url, *words[1:]], standalone_mode=False)
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A database with a fleet."""
-    with postgres.database() as made:
-        typed(made, "init")
-        yield made
 
 
 @pytest.mark.parametrize("words", [("init",), ("status",), ("plan",), ("log", "acme"), ("start", "acme", "run"), ("stop", "acme")])

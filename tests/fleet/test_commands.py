@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,21 +22,9 @@ from fleet.secrets import inherited
 from fleet.status import collected, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
+from tests.fleet.commands import typed
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def typed(url: str, *words: str) -> None:
-    """A command, in this process; raises what it fails with."""
-    fleet_group.main([words[0], "--db", url, *words[1:]], standalone_mode=False)
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A database with a fleet."""
-    with postgres.database() as made:
-        typed(made, "init")
-        yield made
 
 
 def registered(url: str) -> records.Member:

@@ -41,6 +41,7 @@ from fleet.status import moment
 from fleet.wording import STEPS, Told, worded
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, checkout, edit, field_codes, pair
+from tests.fleet.commands import typed
 from tests.fleet.driving import KEYS, turn
 from workbench import approval
 from workbench.meaning import digest_of, parts
@@ -49,19 +50,6 @@ from workbench.writing import write
 
 ROOT = Path(__file__).resolve().parents[2]
 ACME = Told("acme", "acme_2026", "delta")
-
-
-def typed(url: str, *words: str) -> None:
-    """A command, in this process; raises what it fails with."""
-    fleet_group.main([words[0], "--db", url, *words[1:]], standalone_mode=False)
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A database with a fleet."""
-    with postgres.database() as made:
-        typed(made, "init")
-        yield made
 
 
 @pytest.fixture
