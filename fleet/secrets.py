@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -174,18 +175,19 @@ def _written(folder: Path | None, reference: str) -> str:
 
 async def _printed(command: str, reference: str) -> str:
     """What the command prints for a reference; what it says of errors goes to the worker's log."""
-    process = await _started(command, reference)
+    # a turn may be stopped while the command starts: it is waited for, to be ended as a whole
+    starting = asyncio.ensure_future(_started(command, reference))
     try:
+        process = await asyncio.shield(starting)
         out, _ = await asyncio.wait_for(process.communicate(), TAKES)
     except TimeoutError:
+        await _killed(await starting)
         raise UsageError(
             f"the command for secrets takes longer than {TAKES:.0f} s"
         ) from None
-    finally:
-        # it took too long, or the turn was stopped meanwhile
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    except asyncio.CancelledError:
+        await _killed(await starting)
+        raise
     if process.returncode:
         raise UsageError(
             f"the command for secrets ended with code {process.returncode}"
@@ -193,11 +195,25 @@ async def _printed(command: str, reference: str) -> str:
     return out.decode("utf-8", "replace")
 
 
+async def _killed(process: asyncio.subprocess.Process) -> None:
+    """With what it has started, which would keep the turn waiting for as long as it likes."""
+    with suppress(ProcessLookupError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    await process.wait()
+
+
 async def _started(command: str, reference: str) -> asyncio.subprocess.Process:
     silent, heard = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
     try:
         return await asyncio.create_subprocess_exec(
-            *_words(command), reference, stdin=silent, stdout=heard
+            *_words(command),
+            reference,
+            stdin=silent,
+            stdout=heard,
+            start_new_session=True,
         )
     except OSError as error:
         raise UsageError(

@@ -20,6 +20,7 @@ from psycopg import pq
 
 from engine.errors import UsageError
 from engine.language.compile import load_migration
+from fleet import secrets
 from fleet.accounts import occupied_by
 from fleet.bundle import MOST_BYTES, MOST_FILES, packed, unpacked
 from fleet.ending import (
@@ -39,6 +40,7 @@ from fleet.process import plain
 from fleet.records import check_name, connect
 from fleet.secrets import Secrets, inherited, variables
 from fleet.status import page, summary
+from tests import postgres
 from tests.e2e.driving import SPEC, checkout
 from workbench.writing import settings_changed
 
@@ -258,6 +260,35 @@ def test_secrets_are_printed_by_a_command() -> None:
         asyncio.run(variables(Secrets(command="no-such-program"), "acme"))
     with pytest.raises(UsageError, match="ended with code 1"):
         asyncio.run(variables(Secrets(command="false"), "acme"))
+
+
+@pytest.mark.parametrize("ends", ["its time is over", "the turn is stopped"])
+def test_a_command_for_secrets_leaves_nothing_behind(ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is ended takes with it what it has started, which would hold up the worker for as long as it runs."""
+    monkeypatch.setattr(secrets, "TAKES", 1.0)
+    marked = tmp_path / "started"
+    command = Secrets(command=f"sh -c 'sleep 1234567 & echo $! > {marked}; wait'")
+
+    async def stopped() -> None:
+        asked = asyncio.create_task(variables(command, "acme"))
+        while not marked.exists() or not marked.read_text(encoding="utf-8").strip():
+            await asyncio.sleep(0.01)
+        asked.cancel()
+        await asked
+
+    with pytest.raises(UsageError if ends == "its time is over" else asyncio.CancelledError):
+        asked = variables(command, "acme") if ends == "its time is over" else stopped()
+        asyncio.run(asyncio.wait_for(asked, 20))
+    postgres.wait_for("an end of what the command started", lambda: not is_alive(int(marked.read_text(encoding="utf-8"))), 20)
+
+
+def is_alive(number: int) -> bool:
+    """Whether a process works, which one that waits to be buried does not."""
+    state = Path(f"/proc/{number}/stat")
+    try:
+        return state.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

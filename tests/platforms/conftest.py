@@ -7,9 +7,16 @@ from contextlib import ExitStack
 
 import pytest
 
+from engine.connector import transport
 from tests.platforms.platform import Platform, Row, served
 
 Serve = Callable[..., Platform]
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that found no answer is repeated as often as ever, but not after seconds: `tests/connector` tests how long."""
+    monkeypatch.setattr(transport, "BACKOFF", 0.01)
 
 
 @pytest.fixture
