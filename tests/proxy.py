@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.loopback import serving
 
 HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length")
 
@@ -35,14 +36,8 @@ def proxy(target: str, around: Around, context: ssl.SSLContext | None = None) ->
     """Pass on to a server while the block runs; where it listens. With a context, it also ends TLS, whatever host is asked for."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _passing(target, around, context))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _passing(target: str, around: Around, context: ssl.SSLContext | None) -> type[BaseHTTPRequestHandler]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.loopback import serving
 
 _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length", "date", "server")
 _PATIENCE = 30.0  # seconds
@@ -43,14 +44,8 @@ def record(upstream: str) -> Iterator[Recording]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(urlsplit(upstream).netloc, recording))
     server.daemon_threads = False  # so that closing the server waits for the last answer
     recording.base_url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="recorder")
-    thread.start()
-    try:
+    with serving(server):
         yield recording
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _handler(upstream: str, recording: Recording) -> type[BaseHTTPRequestHandler]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from engine.errors import UsageError
 from fleet.cli import fleet_group
 from fleet.notify import News, check_target, tell_of
 from fleet.secrets import hidden
+from tests.loopback import serving
 
 NEWS = News("acme", "run", "attention", 1, "“ñ” is not there", 5.0)
 
@@ -55,14 +55,8 @@ def hook(code: int = 200) -> Iterator[Hook]:
     """An address while the block runs."""
     server = Hook(("127.0.0.1", 0), Hear)
     server.code, server.heard = code, []
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def told(target: str, answered: float = 10.0) -> list[str]:

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.loopback import serving
+
 Row = dict[str, Any]
 FIRST_ID = 1001
 
@@ -162,15 +164,9 @@ def page(rows: list[Row], query: dict[str, str]) -> list[Row]:
 def served(platform: Platform) -> Iterator[Platform]:
     """The platform, answering on a port of its own while the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(platform))
-    thread = threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True)
-    thread.start()
     platform.base_url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(server):
         yield platform
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _handler(platform: Platform) -> type[BaseHTTPRequestHandler]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.errors import UsageError
+from tests.loopback import serving
 from tests.workbench.discussions import Service, job
 from workbench.review.comment import LONGEST, MARKER, discussion, fitting, write
 
 
 @pytest.fixture(params=["github", "gitlab"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    with Service(request.param) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = Service(request.param)
+    with serving(server):
         yield server
-        server.shutdown()
 
 
 def test_one_comment_is_written_anew(service: Service, tmp_path: Path) -> None:
@@ -49,9 +48,14 @@ def test_a_token_is_never_shown(service: Service, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as found:
         discussion(job(service, tmp_path, token="ghp-\u00f1-secret"))
     assert "secret" not in str(found.value)
-    where = discussion(job(service, tmp_path, token="ghp-secret"))
-    service.shutdown()
-    service.server_close()
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_a_token_is_not_in_what_is_said_of_a_dead_address(kind: str, tmp_path: Path) -> None:
+    """Nobody listens there any more."""
+    service = Service(kind)
+    with serving(service):
+        where = discussion(job(service, tmp_path, token="ghp-secret"))
     with pytest.raises(UsageError, match="cannot be reached") as found:
         write("second", where)
     assert "secret" not in str(found.value)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.e2e.driving import (
     environment,
     etl_here,
 )
+from tests.loopback import serving
 from tests.workbench.discussions import Service, job
 from workbench.approval import approval_path
 from workbench.meaning import digest_of, parts
@@ -134,10 +134,9 @@ def commands(kind: str) -> tuple[list[str], dict[str, str]]:
 
 @pytest.fixture(params=["github", "gitlab", "action"])
 def service(request: pytest.FixtureRequest) -> Iterator[tuple[str, Service]]:
-    with Service("gitlab" if request.param == "gitlab" else "github") as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = Service("gitlab" if request.param == "gitlab" else "github")
+    with serving(server):
         yield request.param, server
-        server.shutdown()
 
 
 @pytest.mark.installed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from engine.connector.load import load_connector
 from engine.errors import UsageError
+from tests.loopback import serving
 from tests.workbench.openapi.test_openapi_cases import BARE
 from workbench.openapi.fetch import document
 
@@ -46,12 +46,8 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A server on this machine; its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running, serving(running):
         yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
 
 
 def test_a_file_becomes_a_connector_that_loads(tmp_path: Path, run_etl: Etl) -> None:
