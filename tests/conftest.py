@@ -78,6 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that began the session stops its database server."""
+    gc.collect()
+    gc.freeze()  # pytest looks five times among all objects for what was left
     if not hasattr(config, "workerinput"):
         servers.end_session()
         shutil.rmtree(os.environ.pop(KEPT, ""), ignore_errors=True)

@@ -92,7 +92,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.long
+@pytest.mark.pages
 def test_every_command_shown_works(copy: Path) -> None:
     """In the order of the pages, on one sandbox, each with the exit code its page says (1 for the README's first run)."""
     assert len(shown()) >= 8

@@ -93,7 +93,7 @@ def environment() -> dict[str, str]:
     )
 
 
-@pytest.mark.long
+@pytest.mark.pages
 def test_every_command_does_what_the_tutorial_says(project: Path) -> None:
     """A newcomer who types every line gets from nothing to an approved mapping, and a first one of their own."""
     for kind, text in steps():
