@@ -22,12 +22,12 @@ from procrastinate.schema import SchemaManager
 from psycopg.conninfo import make_conninfo
 
 from engine.errors import StoreError
-from fleet import records
-from fleet.records import LINK, SCHEMA
+from fleet.records import alive, database, jobs, members, occupancy, turns
+from fleet.records.database import LINK, SCHEMA
 
 VERSION = version("declared-etl")
 TURN = "turn"
-STALLED = records.ALIVE
+STALLED = alive.ALIVE
 HEARTBEAT = 5.0
 FORGETS = 3600.0  # seconds between two looks for what is old
 UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
@@ -146,7 +146,7 @@ def make_queue(engine: sa.Engine) -> str:
         there = sa.inspect(connection).has_table(
             "procrastinate_jobs", schema=SCHEMA
         )
-        found = records.queue_version(connection) if there else installed
+        found = jobs.queue_version(connection) if there else installed
         driver = connection.connection.driver_connection
         if not there:
             _apply(driver, SchemaManager.get_schema())
@@ -154,7 +154,7 @@ def make_queue(engine: sa.Engine) -> str:
             _apply(driver, script.read_text(encoding="utf-8"))
         newer = _numbers(found) > _numbers(installed)
         if not newer:
-            records.set_queue_version(connection, installed)
+            jobs.set_queue_version(connection, installed)
     if not there:
         return "made"
     if newer:
@@ -244,10 +244,10 @@ def rescued(
     now = time.time()
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        again = records.lost_job(connection, name, job, worker, now)
+        again = jobs.lost(connection, name, job, worker, now)
         if again:
             version = queue.removeprefix(queue_of(""))
-            records.replaced_job(
+            members.replaced_job(
                 connection, name, put(app, connection, name, now, version)
             )
     return again
@@ -257,17 +257,19 @@ def swept(engine: sa.Engine, once: Tell, idle: float = STALLED) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
     with engine.connect() as connection:
-        jobs = records.idle_jobs(connection, idle)
-    left = [name for job, name, *on in jobs if rescued(engine, name, job, *on)]
+        idle_ones = jobs.idle_jobs(connection, idle)
+    left = [
+        name for job, name, *on in idle_ones if rescued(engine, name, job, *on)
+    ]
 
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        records.sweep(connection)
-        records.close_left(connection, now)
-        found = records.orphans(connection)
+        jobs.sweep(connection)
+        jobs.close_left(connection, now)
+        found = jobs.orphans(connection)
         for of in found:
             job = put(app, connection, of.name, max(of.at, now), of.version)
-            records.replaced_job(connection, of.name, job)
+            members.replaced_job(connection, of.name, job)
     freed(engine, once)
     return [*left, *(of.name for of in found)]
 
@@ -279,21 +281,21 @@ def freed(engine: sa.Engine, tell: Tell) -> None:
     Those of another version are left to its workers. Where none of these lives, a store is opened
     only as it is: brought up, it would be none for the version that its migration belongs to.
     """
-    alive = records.workers(engine)
-    for name, of_version in records.left_accounts(engine):
+    crew = alive.workers(engine)
+    for name, of_version in occupancy.left(engine):
         ours = of_version == VERSION
-        if not ours and alive[of_version]:
+        if not ours and crew[of_version]:
             continue
         try:
-            if ours or records.has_store_of_now(engine, name):
-                records.free(engine, name)
+            if ours or occupancy.has_store_of_now(engine, name):
+                occupancy.free(engine, name)
             else:
                 tell(
                     f"{name}: its accounts stay taken, for its store is one of etl {of_version}, of"
                     " which no worker lives; start one, or stop it and add it again"
                 )
         except (StoreError, sa.exc.SQLAlchemyError) as error:
-            tell(f"{name}: its accounts stay taken: {records.said(error)}")
+            tell(f"{name}: its accounts stay taken: {database.said(error)}")
 
 
 async def rescues(
@@ -303,10 +305,10 @@ async def rescues(
     once, forgets = _once(tell), 0.0
     while True:
         try:
-            await asyncio.to_thread(records.seen, engine, worker, VERSION)
+            await asyncio.to_thread(alive.seen, engine, worker, VERSION)
             await rescue(app, engine, tell, once)
             if time.monotonic() >= forgets:
-                await asyncio.to_thread(records.forget_old, engine)
+                await asyncio.to_thread(turns.forget_old, engine)
                 forgets = time.monotonic() + FORGETS
         except Exception as error:  # whatever it is, the next look may succeed
             tell(

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fleet import records
 from fleet.ending import Goal
-from fleet.records import RESTING, Member, Turn
+from fleet.records import alive, figures, members
+from fleet.records.figures import Turn
+from fleet.records.members import RESTING, Member
 
 COLUMNS = {
     "name": "migration",
@@ -45,23 +46,23 @@ def looked(engine: sa.Engine) -> dict[str, Any]:
     """All migrations, and how many workers of each version live."""
     return {
         "migrations": collected(engine),
-        "workers": dict(records.workers(engine)),
+        "workers": dict(alive.workers(engine)),
     }
 
 
 def collected(engine: sa.Engine) -> list[dict[str, Any]]:
     """One row for each migration."""
-    last = records.last_turns(engine)
+    last = figures.last_turns(engine)
     whole = _whole(engine)
-    deltas = records.last_turns(engine, ("delta",))
-    now, workers = time.time(), records.workers(engine)
+    deltas = figures.last_turns(engine, ("delta",))
+    now, workers = time.time(), alive.workers(engine)
     return [
         {
             **_row(of, last.get(of.name), now),
             **_counted(whole.get(of.name), deltas.get(of.name)),
             "workers": workers[of.version],
         }
-        for of in records.members(engine)
+        for of in members.members(engine)
     ]
 
 
@@ -69,10 +70,10 @@ def _whole(engine: sa.Engine) -> dict[str, Turn]:
     """The last turn of each migration that counted its records: a sample of a few is none where
     all have been moved since the last rollback.
     """
-    found = records.last_turns(engine, WHOLE)
-    runs = records.last_turns(engine, ("run",))
-    rollbacks = records.last_turns(engine, ("rollback",))
-    later = records.last_turns(engine, LATER)
+    found = figures.last_turns(engine, WHOLE)
+    runs = figures.last_turns(engine, ("run",))
+    rollbacks = figures.last_turns(engine, ("rollback",))
+    later = figures.last_turns(engine, LATER)
     for name, run in runs.items():
         undone = rollbacks.get(name)
         if found[name].stage == "sample" and (

@@ -23,7 +23,6 @@ from procrastinate import exceptions
 
 from engine.connector.auth import redactor
 from engine.errors import EtlError, StoreError, UsageError
-from fleet import records
 from fleet.bundle import unpacked
 from fleet.ending import (
     CRASHED,
@@ -48,6 +47,17 @@ from fleet.queue import (
     app_for,
     queue_of,
     rescues,
+)
+from fleet.records import (
+    alive,
+    database,
+    figures,
+    jobs,
+    members,
+    occupancy,
+    registry,
+    reports,
+    turns,
 )
 from fleet.secrets import Secrets, hidden, inherited, variables
 from fleet.wording import Told, worded
@@ -106,7 +116,7 @@ async def work(worker: Worker) -> None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), AWAY)
     with suppress(sa.exc.SQLAlchemyError):
-        await asyncio.to_thread(records.gone, worker.engine, worker.name)
+        await asyncio.to_thread(alive.gone, worker.engine, worker.name)
     if worker.telling:
         await asyncio.wait(worker.telling, timeout=PATIENCE)
 
@@ -167,10 +177,10 @@ async def turn(worker: Worker, name: str, job: int) -> None:
     """Take one turn of a migration; raises Again where another one is to follow."""
     engine = worker.engine
     try:
-        of = await asyncio.to_thread(records.member, engine, name)
+        of = await asyncio.to_thread(members.member, engine, name)
     except UsageError:  # removed meanwhile
         return
-    if of.goal is None or of.state in records.RESTING or of.job != job:
+    if of.goal is None or of.state in members.RESTING or of.job != job:
         return
 
     now = time.time()
@@ -183,16 +193,16 @@ async def turn(worker: Worker, name: str, job: int) -> None:
         raise Again(at)
 
     begun = await asyncio.to_thread(
-        records.begin_turn, engine, of, of.goal.stage, worker.name, now
+        turns.begin, engine, of, of.goal.stage, worker.name, now
     )
     if begun:
         await _taken(worker, of, of.goal, begun, now)
 
 
-async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
+async def _too_late(worker: Worker, of: members.Member, goal: Goal) -> None:
     """No turn may begin any more."""
     follows = over(goal, of.reason)
-    if await asyncio.to_thread(records.rest, worker.engine, of, follows):
+    if await asyncio.to_thread(members.rest, worker.engine, of, follows):
         worker.tell(f"{of.name}: the time for {goal.stage} is over")
         what = "failed" if follows.reason else "done"
         _notify(
@@ -202,7 +212,7 @@ async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
 
 
 async def _taken(
-    worker: Worker, of: records.Member, goal: Goal, begun: int, began: float
+    worker: Worker, of: members.Member, goal: Goal, begun: int, began: float
 ) -> None:
     """A turn that has been entered, to its end; it was judged at `began` that it may begin."""
     ended, verdict = await _had(worker, of, goal, begun, began)
@@ -230,7 +240,7 @@ async def _taken(
 
 
 async def _had(
-    worker: Worker, of: records.Member, goal: Goal, begun: int, began: float
+    worker: Worker, of: members.Member, goal: Goal, begun: int, began: float
 ) -> tuple[Ended, Mapping[str, Any]]:
     """How a turn ended, whatever was in its way, and its verdict."""
     try:
@@ -240,7 +250,7 @@ async def _had(
         return Ended(error.exit_code, plain(str(error))), {}
     except asyncio.CancelledError:
         return Ended(INTERRUPTED), {}  # before it had a process
-    except records.AWAY:
+    except database.AWAY:
         return Ended(StoreError.exit_code, WAS_AWAY), {}  # the same
     except OSError as error:
         why = f"{worker.name} cannot work in {worker.folder}: {error.strerror or error}"
@@ -253,13 +263,13 @@ async def _had(
         return Ended(CRASHED, reason), {}
 
 
-async def _parted(worker: Worker, of: records.Member) -> str:
+async def _parted(worker: Worker, of: members.Member) -> str:
     """What became of a turn whose end nobody waited for."""
     with suppress(sa.exc.SQLAlchemyError):
-        now = await asyncio.to_thread(records.found, worker.engine, of.name)
+        now = await asyncio.to_thread(members.found, worker.engine, of.name)
         if now is None:
             return "this turn was taken for dead, and the migration is removed"
-        if now.state in records.RESTING:
+        if now.state in members.RESTING:
             return f"this turn was taken for dead; the migration is {now.state}"
     return "this turn was taken for dead, and goes on elsewhere"
 
@@ -271,9 +281,9 @@ async def _counted(
     if news.what != "attention" or not many:
         return news
     before = None
-    with suppress(*records.AWAY):
+    with suppress(*database.AWAY):
         before = await asyncio.to_thread(
-            records.last_done, engine, news.name, (news.stage,), begun
+            figures.last_done, engine, news.name, (news.stage,), begun
         )
     if before is not None and before.verdict.get("attention") == many:
         reason = f"{many:,} findings need attention, as many as before"
@@ -296,18 +306,18 @@ def _placed(worker: Worker, name: str) -> Iterator[Path]:
 
 async def _carried_out(
     worker: Worker,
-    of: records.Member,
+    of: members.Member,
     goal: Goal,
     begun: int,
     began: float,
     place: Path,
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
-    bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.name)
+    bundle = await asyncio.to_thread(registry.bundle_of, worker.engine, of.name)
     spec = await asyncio.to_thread(unpacked, bundle, place)
     secrets = await variables(worker.secrets, of.secrets)
     env = inherited(os.environ) | secrets
-    store = records.store_of(worker.engine, of.name)
+    store = database.store_of(worker.engine, of.name)
     order = {
         "spec": str(spec),
         "store": store,
@@ -352,24 +362,24 @@ def _heard(
 ) -> str:
     """Enter what a turn says of itself; what keeps it from an account, or ""."""
     if "now" in said:
-        records.progress(worker.engine, begun, said["now"])
+        turns.progress(worker.engine, begun, said["now"])
     if "accounts" not in said:
         return ""
     accounts = said["accounts"]
     try:
-        other = records.occupy(
+        other = occupancy.occupy(
             worker.engine, begun, name, accounts, time.time()
         )
     except sa.exc.SQLAlchemyError:
         return WAS_AWAY
     if other:
-        return records.busy(other)
+        return occupancy.busy(other)
     worker.tell(f"{name} begins")
     return ""
 
 
 async def _looked_at(
-    worker: Worker, of: records.Member, begun: int, began: float
+    worker: Worker, of: members.Member, begun: int, began: float
 ) -> Found:
     """Whether a turn has to end: its window closes, others wait while it had its share, or it was
     taken for dead.
@@ -392,20 +402,20 @@ async def _looked_at(
 def _stands(
     worker: Worker, name: str, begun: int, had_its_share: bool
 ) -> Found:
-    if not records.goes_on(worker.engine, begun):
+    if not turns.goes_on(worker.engine, begun):
         return "is lost"
     if not had_its_share:
         return "goes on"
     # a place that is free takes what is due at once
-    waiting = records.due(worker.engine, queue_of(VERSION), 2 * POLLS)
-    if waiting or records.is_waited_for(worker.engine, name):
+    waiting = jobs.due(worker.engine, queue_of(VERSION), 2 * POLLS)
+    if waiting or occupancy.is_waited_for(worker.engine, name):
         return "is over"
     return "goes on"
 
 
 def _is_waited_for(worker: Worker, name: str) -> bool:
     with suppress(sa.exc.SQLAlchemyError):
-        return records.is_waited_for(worker.engine, name)
+        return occupancy.is_waited_for(worker.engine, name)
     return False
 
 
@@ -424,7 +434,7 @@ async def _keep(
         }
         if found:
             await asyncio.to_thread(
-                records.keep_reports, worker.engine, name, begun, found
+                reports.keep, worker.engine, name, begun, found
             )
     except (OSError, sa.exc.SQLAlchemyError) as error:
         worker.tell(
@@ -434,7 +444,7 @@ async def _keep(
 
 async def _entered(
     worker: Worker,
-    of: records.Member,
+    of: members.Member,
     goal: Goal,
     begun: int,
     ended: Ended,
@@ -446,7 +456,7 @@ async def _entered(
         now = time.time()
         follows = after(goal, ended, of.failures, now)
         enter = partial(
-            records.end_turn,
+            turns.end,
             worker.engine,
             begun,
             of,
@@ -457,7 +467,7 @@ async def _entered(
         )
         try:
             return await asyncio.to_thread(enter)
-        except records.AWAY:
+        except database.AWAY:
             if time.time() > end:
                 raise
             await asyncio.sleep(AWAY)

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
 
-from fleet import queue, records, status
+from fleet import queue, status
+from fleet.bundle import Bundle
 from fleet.ending import Ended, Goal, Next
 from fleet.metrics import Migrations
+from fleet.records import alive, database, members, registry, tables, turns
 from tests import postgres
 from tests.e2e.driving import SPEC
 
@@ -27,27 +29,27 @@ DELTA = {"run": 2, "arrived": 0, "created": 1, "updated": 2, "deleted": 0, "atte
 def engine() -> Iterator[sa.Engine]:
     """A fleet's database with one migration."""
     with postgres.database() as url:
-        made = records.connect(url.replace("postgresql://", "postgres://"))
-        records.make_tables(made)
+        made = database.connect(url.replace("postgresql://", "postgres://"))
+        tables.make_tables(made)
         queue.make_queue(made)
-        records.register(made, "one", records.Bundle("d" * 64, SPEC, b""), version="0.9", secrets="one", approved="Ana", settings="{}")
+        registry.register(made, "one", Bundle("d" * 64, SPEC, b""), version="0.9", secrets="one", approved="Ana", settings="{}")
         yield made
         made.dispose()
 
 
-def begun(engine: sa.Engine, goal: Goal) -> tuple[records.Member, int]:
+def begun(engine: sa.Engine, goal: Goal) -> tuple[members.Member, int]:
     """A turn that has begun."""
     app = queue.app_for(engine)
     with engine.begin() as connection:
-        records.aim(connection, "one", goal, time.time(), queue.put(app, connection, "one", time.time(), "0.9"))
-    of = records.member(engine, "one")
-    return of, records.begin_turn(engine, of, goal.stage, "host:7", time.time())
+        members.aim(connection, "one", goal, time.time(), queue.put(app, connection, "one", time.time(), "0.9"))
+    of = members.member(engine, "one")
+    return of, turns.begin(engine, of, goal.stage, "host:7", time.time())
 
 
 def ended(engine: sa.Engine, stage: str, verdict: dict[str, Any]) -> None:
     """A turn that ended well."""
     of, turn = begun(engine, Goal(stage))
-    records.end_turn(engine, turn, of, Ended(0), Next("idle"), time.time(), verdict)
+    turns.end(engine, turn, of, Ended(0), Next("idle"), time.time(), verdict)
 
 
 def counted(engine: sa.Engine) -> tuple[Any, ...]:
@@ -67,7 +69,7 @@ def test_figures_stay_until_there_are_others(engine: sa.Engine) -> None:
     assert "54 findings need attention; 7 more of the last deltas" in status.summary(status.collected(engine))
     of, turn = begun(engine, Goal("verify"))
     assert counted(engine) == (324, 54, 3, 7)
-    records.end_turn(engine, turn, of, Ended(0), Next("idle"), time.time(), RUN | {"arrived": 325})
+    turns.end(engine, turn, of, Ended(0), Next("idle"), time.time(), RUN | {"arrived": 325})
     assert counted(engine) == (325, 54, None, None)
     ended(engine, "rollback", {"run": 1, "undone": 325, "kept": 0})
     assert counted(engine) == (None, None, None, None)
@@ -111,12 +113,12 @@ def test_a_worker_lives_as_long_as_its_turns(engine: sa.Engine) -> None:
     """One that is taken for dead is none that lives: the same time for both, as the page says."""
     page = (Path(__file__).resolve().parents[2] / "docs/fleet.md").read_text(encoding="utf-8")
     assert f"taken for dead after {queue.STALLED:.0f} s" in page
-    records.seen(engine, "a:1", "0.9")
+    alive.seen(engine, "a:1", "0.9")
     address = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
     postgres.execute(address, f"UPDATE fleet.crew SET seen = seen - {queue.STALLED - 10}")
-    assert records.workers(engine) == {"0.9": 1}
+    assert alive.workers(engine) == {"0.9": 1}
     postgres.execute(address, "UPDATE fleet.crew SET seen = seen - 11")
-    assert records.workers(engine) == {} and "etl_fleet_workers{" not in scraped(engine)
+    assert alive.workers(engine) == {} and "etl_fleet_workers{" not in scraped(engine)
 
 
 def test_a_goal_is_said_with_its_times(engine: sa.Engine) -> None:
@@ -133,12 +135,12 @@ def test_a_wait_is_said_as_a_time(engine: sa.Engine) -> None:
     """Until when a turn waits stands there, without a rate; what is over is said no more."""
     _, turn = begun(engine, Goal("run"))
     now = {"stage": "read", "done": 37, "total": 39, "rate": 62.3}
-    records.progress(engine, turn, now)
+    turns.progress(engine, turn, now)
     assert status.shown(status.collected(engine)[0])["far"] == "read 37 of 39, 62.3 a second"
     until = time.time() + 60
-    records.progress(engine, turn, now | {"until": until})
+    turns.progress(engine, turn, now | {"until": until})
     assert status.shown(status.collected(engine)[0])["far"] == f"read 37 of 39, waits until {status.moment(until)}"
-    records.progress(engine, turn, now | {"until": time.time() - 1})
+    turns.progress(engine, turn, now | {"until": time.time() - 1})
     assert status.shown(status.collected(engine)[0])["far"] == "read 37 of 39"
 
 
@@ -153,10 +155,10 @@ def test_workers_and_versions_are_shown(engine: sa.Engine) -> None:
     """How many workers of each version live, that none does, and which migration is of another version; columns without a word are left out."""
     assert "no worker lives – start one: etl fleet worker --secrets DIR" in printed(engine)
     assert "of etl" not in printed(engine) and "spent of the day" not in printed(engine) and "approved by" in printed(engine)
-    records.seen(engine, "a:1", "0.9")
-    records.seen(engine, "b:1", "0.9")
+    alive.seen(engine, "a:1", "0.9")
+    alive.seen(engine, "b:1", "0.9")
     assert "workers: 2 of etl 0.9" in printed(engine) and "workers: 2 of etl 0.9" in status.page(status.looked(engine), 1.0)
-    records.register(engine, "two", records.Bundle("e" * 64, SPEC, b""), version="1.0", secrets="two", approved="", settings="{}")
+    registry.register(engine, "two", Bundle("e" * 64, SPEC, b""), version="1.0", secrets="two", approved="", settings="{}")
     assert "of etl 0.9: one\nof etl 1.0: two\n" in printed(engine).replace(" \n", "\n")
 
 
@@ -170,10 +172,10 @@ def scraped(engine: sa.Engine) -> str:
 def test_prometheus_hears_of_a_database_that_is_away(engine: sa.Engine) -> None:
     """A scrape says whether the database answers, and is answered either way."""
     ended(engine, "run", RUN)
-    records.seen(engine, "a:1", "0.9")
+    alive.seen(engine, "a:1", "0.9")
     found = scraped(engine)
     assert "etl_fleet_up 1.0" in found and 'etl_migration_arrived{name="one"} 324.0' in found
     assert 'etl_fleet_workers{version="0.9"} 1.0' in found and 'etl_migration_state{name="one",state="idle"} 1.0' in found
     assert 'etl_migration_next{name="one"}' not in found
-    away = records.connect("postgresql://nobody@127.0.0.1:1/none")
+    away = database.connect("postgresql://nobody@127.0.0.1:1/none")
     assert "etl_fleet_up 0.0" in scraped(away) and "etl_migration" not in scraped(away)

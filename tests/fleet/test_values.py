@@ -36,7 +36,8 @@ from fleet.ending import (
 from fleet.forecast import added_up
 from fleet.places import own_place
 from fleet.process import plain
-from fleet.records import check_name, connect
+from fleet.records.database import connect
+from fleet.records.registry import check_name
 from fleet.secrets import Secrets, inherited, variables
 from fleet.status import page, summary
 from tests.e2e.driving import SPEC, checkout
