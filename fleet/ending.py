@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
 from engine.errors import UsageError
+from fleet.waits import BUSY, ROOM
 
 State = Literal[
     "idle", "queued", "running", "paused", "retrying", "waiting", "stopped"
@@ -19,9 +20,6 @@ AFTER_STORE = (5.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0)  # held, or not there
 AFTER_CRASH = (5.0,)
 HEALTHY = 3600.0  # seconds of work, after which failures are counted anew
 SOUND = 600.0  # ... of a turn that only made room
-# seconds more for who makes room: the other asks every BUSY seconds
-GRACE = 5.0
-BUSY = 15.0  # seconds until an account that another migration works on is asked for again
 
 DONE = (0, 1)
 PAUSED = 75
@@ -181,7 +179,7 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
 def _pause(ended: Ended) -> float:
     if ended.code == OCCUPIED:
         return BUSY
-    return BUSY + GRACE if ended.yields else 0.0
+    return BUSY + ROOM if ended.yields else 0.0
 
 
 def over(goal: Goal, reason: str = "") -> Next:

@@ -24,13 +24,10 @@ from psycopg.conninfo import make_conninfo
 from engine.errors import StoreError
 from fleet.records import alive, database, jobs, members, occupancy, turns
 from fleet.records.database import LINK, SCHEMA
+from fleet.waits import DEAD, FORGETS, HEARTBEAT, UNEXPECTED
 
 VERSION = version("declared-etl")
 TURN = "turn"
-STALLED = alive.ALIVE
-HEARTBEAT = 5.0
-FORGETS = 3600.0  # seconds between two looks for what is old
-UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count seconds from here
 
 # whatever says that the database cannot be used
@@ -224,7 +221,7 @@ async def rescue(
     and settle what nobody wants any more. What every look would say again is told by `once`.
     """
     found = await app.job_manager.get_stalled_jobs(
-        task_name=TURN, seconds_since_heartbeat=STALLED
+        task_name=TURN, seconds_since_heartbeat=DEAD
     )
     for job in found:
         assert job.id is not None
@@ -253,7 +250,7 @@ def rescued(
     return again
 
 
-def swept(engine: sa.Engine, once: Tell, idle: float = STALLED) -> list[str]:
+def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
     with engine.connect() as connection:

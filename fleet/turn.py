@@ -35,14 +35,10 @@ from engine.plan.cost import Plan
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
-from fleet.process import SILENCE
 from fleet.spent import today
+from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 
-HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
-# ... and at least so many longer than the destination takes to answer
-BEYOND = 15.0
-GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
 TOKENS = 10.0  # seconds between two looks at what is spent
 GO, WORD = "go\n", "\n"
@@ -93,7 +89,7 @@ def _until_the_worker_ends() -> None:
         while heard.get(timeout=SILENCE):
             pass
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(GRACE)
+    time.sleep(ENDS)
     os._exit(INTERRUPTED)
 
 

@@ -37,11 +37,9 @@ from fleet.ending import (
     over,
 )
 from fleet.lines import leave_out_ends
-from fleet.notify import PATIENCE, News, tell_of
+from fleet.notify import News, tell_of
 from fleet.process import Found, plain, started
 from fleet.queue import (
-    HEARTBEAT,
-    STALLED,
     VERSION,
     Again,
     app_for,
@@ -60,14 +58,9 @@ from fleet.records import (
     turns,
 )
 from fleet.secrets import Secrets, hidden, inherited, variables
+from fleet.waits import ASKS, DEAD, ENTERED, HEARTBEAT, POLLS, SLICE, TOLD
 from fleet.wording import Told, worded
 
-SLICE = (
-    1800.0  # seconds of a turn, after which it makes room for others that wait
-)
-POLLS = 2.0  # seconds: a turn whose time has come begins so soon
-AWAY = 2.0  # seconds until a database that is away is asked again
-ENTERED = 60.0  # seconds that the end of a turn is tried to be entered
 AWAY_ERRORS = (
     exceptions.ConnectorException,
     sa.exc.SQLAlchemyError,
@@ -111,14 +104,14 @@ async def work(worker: Worker) -> None:
         except (*AWAY_ERRORS, OSError) as error:
             worker.tell(
                 f"the database cannot be used ({type(error).__name__}); it is asked again in"
-                f" {AWAY:.0f} s"
+                f" {ASKS:.0f} s"
             )
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), AWAY)
+                await asyncio.wait_for(stopping.wait(), ASKS)
     with suppress(sa.exc.SQLAlchemyError):
         await asyncio.to_thread(alive.gone, worker.engine, worker.name)
     if worker.telling:
-        await asyncio.wait(worker.telling, timeout=PATIENCE)
+        await asyncio.wait(worker.telling, timeout=TOLD)
 
 
 async def _until(stopping: asyncio.Event, worker: Worker) -> None:
@@ -161,12 +154,12 @@ async def _working(
     await app.run_worker_async(
         queues=[queue],
         concurrency=concurrency,
-        shutdown_graceful_timeout=0.1,  # a turn ends by itself within PATIENCE, then
+        shutdown_graceful_timeout=0.1,  # a turn ends by itself within ENDS, then
         delete_jobs="always",  # the turns are entered in tables of our own
         install_signal_handlers=False,
         fetch_job_polling_interval=POLLS,
         update_heartbeat_interval=HEARTBEAT,
-        stalled_worker_timeout=STALLED,
+        stalled_worker_timeout=DEAD,
     )
 
 
@@ -470,7 +463,7 @@ async def _entered(
         except database.AWAY:
             if time.time() > end:
                 raise
-            await asyncio.sleep(AWAY)
+            await asyncio.sleep(ASKS)
 
 
 def _notify(worker: Worker, news: News) -> None:

@@ -8,8 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from fleet.records.tables import crew
-
-ALIVE = 35.0  # seconds without a sign of life, after which a worker is taken for dead
+from fleet.waits import DEAD
 
 
 def seen(engine: sa.Engine, name: str, version: str) -> None:
@@ -31,7 +30,7 @@ def gone(engine: sa.Engine, name: str) -> None:
         connection.execute(crew.delete().where(crew.c.name == name))
 
 
-def workers(engine: sa.Engine, seconds: float = ALIVE) -> Counter[str]:
+def workers(engine: sa.Engine, seconds: float = DEAD) -> Counter[str]:
     """How many workers of each version were seen lately."""
     clock = sa.func.extract("epoch", sa.func.now())
     lately = sa.select(crew.c.version).where(crew.c.seen > clock - seconds)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from engine.errors import UsageError
+from fleet.waits import CONNECTS, IDLE, LOCKED, UNANSWERED
 
 SCHEMA = "fleet"
 # A connection that leads nowhere is noticed within half a minute, and what a machine that is gone
 # had begun in the database stands in nobody's way: transactions here are short.
 LINK = {
     "options": f"-csearch_path={SCHEMA}"  # the queue's triggers name its tables bare
-    " -cidle_in_transaction_session_timeout=15000 -clock_timeout=20000",
-    "connect_timeout": 10,
+    f" -cidle_in_transaction_session_timeout={IDLE * 1000:.0f}"
+    f" -clock_timeout={LOCKED * 1000:.0f}",
+    "connect_timeout": int(CONNECTS),
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
+    "tcp_user_timeout": int(UNANSWERED * 1000),
 }
 # of a database that restarts, or cannot be reached
 AWAY = (

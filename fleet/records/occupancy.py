@@ -14,8 +14,7 @@ from engine.store.tables import VERSION, open_store
 from fleet.records.database import schema_of, store_of
 from fleet.records.members import going, locked
 from fleet.records.tables import migrations, occupied, turns
-
-SOON = 5.0  # seconds that a store is held just to see whether it is free
+from fleet.waits import SOON
 
 
 def occupy(

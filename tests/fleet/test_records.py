@@ -32,6 +32,7 @@ from fleet.records import (
 )
 from fleet.records.members import Member
 from fleet.secrets import Secrets
+from fleet.waits import DEAD
 from tests import postgres
 from tests.e2e.driving import SPEC
 
@@ -82,7 +83,7 @@ def rescued(engine: sa.Engine, of: Member) -> int:
         return job
 
 
-def swept(engine: sa.Engine, idle: float = queue.STALLED) -> list[str]:
+def swept(engine: sa.Engine, idle: float = DEAD) -> list[str]:
     """What any worker does every few seconds; what it says is shown where a test fails."""
     return queue.swept(engine, print, idle)
 

@@ -18,6 +18,7 @@ from fleet.bundle import Bundle
 from fleet.ending import Ended, Goal, Next
 from fleet.metrics import Migrations
 from fleet.records import alive, database, members, registry, tables, turns
+from fleet.waits import DEAD
 from tests import postgres
 from tests.e2e.driving import SPEC
 
@@ -112,10 +113,10 @@ def test_a_pipe_has_no_columns(engine: sa.Engine) -> None:
 def test_a_worker_lives_as_long_as_its_turns(engine: sa.Engine) -> None:
     """One that is taken for dead is none that lives: the same time for both, as the page says."""
     page = (Path(__file__).resolve().parents[2] / "docs/fleet.md").read_text(encoding="utf-8")
-    assert f"taken for dead after {queue.STALLED:.0f} s" in page
+    assert f"taken for dead after {DEAD:.0f} s" in page
     alive.seen(engine, "a:1", "0.9")
     address = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
-    postgres.execute(address, f"UPDATE fleet.crew SET seen = seen - {queue.STALLED - 10}")
+    postgres.execute(address, f"UPDATE fleet.crew SET seen = seen - {DEAD - 10}")
     assert alive.workers(engine) == {"0.9": 1}
     postgres.execute(address, "UPDATE fleet.crew SET seen = seen - 11")
     assert alive.workers(engine) == {} and "etl_fleet_workers{" not in scraped(engine)
