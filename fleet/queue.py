@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,10 @@ from procrastinate.schema import SchemaManager
 from psycopg.conninfo import make_conninfo
 
 from engine.errors import StoreError
+from fleet.notify import News
 from fleet.records import alive, database, jobs, members, occupancy, turns
 from fleet.records.database import LINK, SCHEMA
+from fleet.records.members import Member
 from fleet.waits import DEAD, FORGETS, HEARTBEAT, UNEXPECTED
 
 VERSION = version("declared-etl")
@@ -38,6 +40,7 @@ DATABASE_ERRORS = (
 )
 
 Tell = Callable[[str], None]
+Hear = Callable[[News], None]
 Work = Callable[
     [str, int], Awaitable[None]
 ]  # the migration's name, and the job
@@ -215,10 +218,15 @@ def take_out(
 
 
 async def rescue(
-    app: procrastinate.App, engine: sa.Engine, tell: Tell, once: Tell
+    app: procrastinate.App,
+    engine: sa.Engine,
+    tell: Tell,
+    once: Tell,
+    hear: Hear,
 ) -> None:
     """Queue anew what workers had that are gone, of other versions too, whose workers may all be;
-    and settle what nobody wants any more. What every look would say again is told by `once`.
+    and settle what nobody wants any more. What every look would say again is told by `once`;
+    `hear` hears of a migration that is given up.
     """
     found = await app.job_manager.get_stalled_jobs(
         task_name=TURN, seconds_since_heartbeat=DEAD
@@ -226,28 +234,48 @@ async def rescue(
     for job in found:
         assert job.id is not None
         name = str(job.task_kwargs["name"])
-        if await asyncio.to_thread(
-            rescued, engine, name, job.id, job.worker_id, job.queue
-        ):
-            tell(f"{name}: its worker is gone; the turn goes on elsewhere")
+        try:
+            of = await asyncio.to_thread(
+                rescued, engine, name, job.id, job.worker_id, job.queue
+            )
+        except sa.exc.SQLAlchemyError as error:
+            once(
+                f"{name}: its worker is gone, and it cannot go on elsewhere yet:"
+                f" {database.said(error)}"
+            )
+            continue
+        if of is not None:
+            _say_lost(of, tell, hear)
     for lost in await asyncio.to_thread(swept, engine, once):
         tell(f"{lost}: its job was gone; it has another one")
 
 
+def _say_lost(of: Member, tell: Tell, hear: Hear) -> None:
+    if of.state != "waiting":
+        tell(f"{of.name}: its worker is gone; the turn goes on elsewhere")
+        return
+    assert of.goal is not None
+    tell(f"{of.name}: {of.goal.stage} is given up: {of.reason}")
+    hear(News(of.name, of.goal.stage, "failed", None, of.reason, 0.0))
+
+
 def rescued(
     engine: sa.Engine, name: str, job: int, worker: int | None, queue: str
-) -> bool:
-    """Whether a job whose worker is gone was replaced by another one."""
+) -> Member | None:
+    """A migration whose worker is gone, with another job unless it is given up; None where nothing
+    was to be done. What is held by somebody is left to the next look.
+    """
     now = time.time()
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        again = jobs.lost(connection, name, job, worker, now)
-        if again:
+        database.hurry(connection)
+        of = jobs.lost(connection, name, job, worker, now)
+        if of is not None and of.state not in members.RESTING:
             version = queue.removeprefix(queue_of(""))
             members.replaced_job(
                 connection, name, put(app, connection, name, now, version)
             )
-    return again
+    return of
 
 
 def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[str]:
@@ -255,12 +283,15 @@ def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[str]:
     now = time.time()
     with engine.connect() as connection:
         idle_ones = jobs.idle_jobs(connection, idle)
-    left = [
-        name for job, name, *on in idle_ones if rescued(engine, name, job, *on)
-    ]
+    left = []
+    for job, name, *on in idle_ones:
+        with suppress(sa.exc.OperationalError):  # the next look tries again
+            if rescued(engine, name, job, *on):
+                left.append(name)
 
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
+        database.hurry(connection)
         jobs.sweep(connection)
         jobs.close_left(connection, now)
         found = jobs.orphans(connection)
@@ -295,15 +326,24 @@ def freed(engine: sa.Engine, tell: Tell) -> None:
             tell(f"{name}: its accounts stay taken: {database.said(error)}")
 
 
+async def lives(engine: sa.Engine, worker: str) -> None:
+    """Enter that a worker lives, until cancelled, however long it looks after others; that the
+    database is away is said by who looks.
+    """
+    while True:
+        with suppress(sa.exc.SQLAlchemyError):
+            await asyncio.to_thread(alive.seen, engine, worker, VERSION)
+        await asyncio.sleep(HEARTBEAT)
+
+
 async def rescues(
-    app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
+    app: procrastinate.App, engine: sa.Engine, tell: Tell, hear: Hear
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
     once, forgets = _once(tell), 0.0
     while True:
         try:
-            await asyncio.to_thread(alive.seen, engine, worker, VERSION)
-            await rescue(app, engine, tell, once)
+            await rescue(app, engine, tell, once, hear)
             if time.monotonic() >= forgets:
                 await asyncio.to_thread(turns.forget_old, engine)
                 forgets = time.monotonic() + FORGETS

@@ -50,6 +50,7 @@ IDLE = 15.0  # that a session may do nothing within a transaction
 LOCKED = 20.0  # that one waits for a lock: longer than IDLE, after which the lock is given up
 # until a connection that leads nowhere is given up: shorter than DEAD
 UNANSWERED = 30.0
+GLANCE = 1.0  # for a lock, while a worker looks after what others have left: shorter than HEARTBEAT
 CONNECTS = 10.0  # until a server has to answer
 
 # -- news

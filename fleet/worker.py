@@ -43,6 +43,7 @@ from fleet.queue import (
     VERSION,
     Again,
     app_for,
+    lives,
     queue_of,
     rescues,
 )
@@ -127,21 +128,21 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
         looking = asyncio.create_task(
-            rescues(app, worker.engine, worker.name, worker.tell)
+            rescues(app, worker.engine, worker.tell, partial(_notify, worker))
         )
+        living = asyncio.create_task(lives(worker.engine, worker.name))
         try:
             await asyncio.wait(
-                {working, stopped, looking},
+                {working, stopped, looking, living},
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if stopping.is_set():
                 leave_out_ends()
         finally:
-            for task in (stopped, looking, working):
+            tasks = (working, looking, living, stopped)
+            for task in reversed(tasks):
                 task.cancel()
-            ended = await asyncio.gather(
-                working, looking, stopped, return_exceptions=True
-            )
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
     if isinstance(ended[0], Exception):
         raise ended[0]
     if not stopping.is_set():
@@ -367,7 +368,8 @@ def _heard(
         return WAS_AWAY
     if other:
         return occupancy.busy(other)
-    worker.tell(f"{name} begins")
+    if said.get("held"):
+        worker.tell(f"{name} begins")
     return ""
 
 

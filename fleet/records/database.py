@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from engine.errors import UsageError
-from fleet.waits import CONNECTS, IDLE, LOCKED, UNANSWERED
+from fleet.waits import CONNECTS, GLANCE, IDLE, LOCKED, UNANSWERED
 
 SCHEMA = "fleet"
 # A connection that leads nowhere is noticed within half a minute, and what a machine that is gone
@@ -67,10 +67,14 @@ def _with_password(url: sa.URL, password: str) -> sa.URL:
     return url.update_query_dict({"password": password})
 
 
-def store_of(engine: sa.Engine, name: str) -> str:
-    """The URL of a migration's own store: a schema of the fleet's database."""
+def store_of(engine: sa.Engine, name: str, waits: float = 0.0) -> str:
+    """The URL of a migration's own store: a schema of the fleet's database; with `waits`, one that
+    waits for locks no longer than that.
+    """
     schema = schema_of(name)
     said = {"schema": schema, "application_name": schema}
+    if waits:
+        said["options"] = f"-clock_timeout={waits * 1000:.0f}"
     return engine.url.update_query_dict(said).render_as_string(
         hide_password=False
     )
@@ -89,6 +93,16 @@ def has_store(engine: sa.Engine, name: str) -> bool:
 def shown(engine: sa.Engine) -> str:
     """The database's address without a password, which may stand in its query as well."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
+def hurry(connection: sa.Connection) -> None:
+    """Wait for no lock longer than a glance until the transaction ends: what stands in the way of
+    one migration holds up no other.
+    """
+    milliseconds = f"{GLANCE * 1000:.0f}"
+    connection.execute(
+        sa.select(sa.func.set_config("lock_timeout", milliseconds, True))
+    )
 
 
 def said(error: Exception) -> str:

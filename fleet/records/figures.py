@@ -10,7 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from fleet.ending import DONE
+from fleet.records.database import schema_of
 from fleet.records.tables import turns
+
+# of the writes in a store's journal: what no later turn does again
+SETTLED = ("adopted", "done", "kept", "undone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,34 @@ def last_turns(
             sa.select(turns).where(turns.c.id.in_(newest))
         )
         return {row.name: _turn(row) for row in found}
+
+
+def mark(connection: sa.Connection, name: str) -> str:
+    """How far a migration is in what it keeps however a turn ends: what was read and written. It
+    is the same as before where nothing was done meanwhile, and "" where there is no store.
+    """
+    schema = schema_of(name)
+    if not sa.inspect(connection).has_table("journal", schema=schema):
+        return ""
+    try:
+        with connection.begin_nested():
+            return _done(connection, schema)
+    except sa.exc.DBAPIError:  # a store of another version
+        return ""
+
+
+def _done(connection: sa.Connection, schema: str) -> str:
+    records = sa.table("records", sa.column("seq"), schema=schema)
+    journal = sa.table("journal", sa.column("state"), schema=schema)
+    settled = (
+        sa.select(journal.c.state, sa.func.count())
+        .where(journal.c.state.in_(SETTLED))
+        .group_by(journal.c.state)
+        .order_by(journal.c.state)
+    )
+    read = connection.execute(sa.select(sa.func.max(records.c.seq))).scalar()
+    done = [f"{many} {state}" for state, many in connection.execute(settled)]
+    return ", ".join([f"{read or 0} read", *done])
 
 
 def _turn(row: sa.Row[Any]) -> Turn:

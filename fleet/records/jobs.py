@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from engine.errors import StoreError
+from fleet import ending
+from fleet.ending import Next
 from fleet.records.database import SCHEMA, schema_of
-from fleet.records.members import RESTING, Member, is_wanted, locked, of_row
+from fleet.records.figures import mark
+from fleet.records.members import (
+    RESTING,
+    Member,
+    enter,
+    is_wanted,
+    locked,
+    of_row,
+)
 from fleet.records.tables import migrations, turns
 from fleet.records.turns import close
 
@@ -64,8 +76,10 @@ def lost(
     job: int,
     worker: int | None,
     now: float,
-) -> bool:
-    """Take out a job whose worker is gone; whether the migration needs another one.
+) -> Member | None:
+    """Take out a job whose worker is gone; the migration, which needs another one unless it rests:
+    it waits for a person after turns in a row that took their workers along. None where nobody
+    wants the job, or another worker was quicker.
 
     The job has another number then: whatever the worker still does, should it live, concerns no
     job that is there. The accounts stay taken: by the next turn, or until the store is free.
@@ -77,11 +91,24 @@ def lost(
         JOBS.c.worker_id.is_not_distinct_from(worker),
     )
     if not connection.execute(gone).rowcount:
-        return False  # another worker was quicker
+        return None
     # one job of a migration at a time: the turn was this job's, whichever is wanted now
-    close(connection, now, turns.c.name == name)
+    had_a_turn = close(connection, now, turns.c.name == name)
     _cut(connection, name)
-    return current is not None and is_wanted(current, job)
+    if current is None or not is_wanted(current, job):
+        return None
+    return _counted(connection, current) if had_a_turn else current
+
+
+def _counted(connection: sa.Connection, of: Member) -> Member:
+    """A migration whose turn was lost, as it is entered."""
+    assert of.goal is not None
+    goal = ending.lost(of.goal, mark(connection, of.name))
+    follows = ending.given_up(goal, of.name)
+    if follows is None:
+        follows = Next(of.state, of.at, of.failures, of.reason)
+    enter(connection, of.name, follows, {"goal": json.dumps(asdict(goal))})
+    return replace(of, goal=goal, **asdict(follows))
 
 
 def _cut(connection: sa.Connection, name: str) -> None:

@@ -100,11 +100,11 @@ def goes_on(engine: sa.Engine, turn: int) -> bool:
 
 def close(
     connection: sa.Connection, now: float, *which: sa.ColumnElement[bool]
-) -> None:
-    """Close turns whose workers are gone, of those that have not ended."""
-    lost = {"ended": now, "reason": "its worker is gone; the next turn goes on"}
+) -> int:
+    """Close turns whose workers are gone, of those that have not ended; how many."""
+    lost = {"ended": now, "reason": "its worker is gone"}
     going = turns.update().where(turns.c.ended == 0, *which)
-    connection.execute(going.values(**lost))
+    return connection.execute(going.values(**lost)).rowcount
 
 
 def forget_old(engine: sa.Engine) -> None:

@@ -6,18 +6,21 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from rich.console import Console
 
 from engine.errors import StoreError, UsageError
 from engine.store import migrations
 from engine.store.lease import lease
 from engine.store.tables import open_store
-from fleet import queue, worker
+from fleet import queue, status, worker
 from fleet.bundle import Bundle
-from fleet.ending import Ended, Goal, Next, after
+from fleet.ending import LOSSES, Ended, Goal, Next, after, marked
+from fleet.notify import News
 from fleet.records import (
     alive,
     database,
@@ -32,7 +35,7 @@ from fleet.records import (
 )
 from fleet.records.members import Member
 from fleet.secrets import Secrets
-from fleet.waits import DEAD
+from fleet.waits import DEAD, HEARTBEAT
 from tests import postgres
 from tests.e2e.driving import SPEC
 
@@ -75,12 +78,8 @@ def asked(engine: sa.Engine, statement: str) -> list[sa.Row[tuple[object, ...]]]
 
 def rescued(engine: sa.Engine, of: Member) -> int:
     """The number of the job that goes on for one whose worker is gone; 0 where none is needed."""
-    with queue.opened(engine) as app, engine.begin() as connection:
-        if not jobs.lost(connection, of.name, of.job, 1, time.time()):
-            return 0
-        job = queue.put(app, connection, of.name, time.time(), of.version)
-        members.replaced_job(connection, of.name, job)
-        return job
+    found = queue.rescued(engine, of.name, of.job, 1, queue.queue_of(of.version))
+    return members.member(engine, of.name).job if found else 0
 
 
 def swept(engine: sa.Engine, idle: float = DEAD) -> list[str]:
@@ -295,7 +294,7 @@ def test_jobs_of_every_version_are_rescued(engine: sa.Engine) -> None:
             """No turn is taken."""
 
         async with queue.app_for(engine, nothing).open_async() as app:
-            await queue.rescue(app, engine, print, print)
+            await queue.rescue(app, engine, print, print, print)
 
     asyncio.run(look())
     assert asked(engine, "SELECT id, status::text FROM procrastinate_jobs") == [(job, "todo")]
@@ -461,3 +460,187 @@ def test_old_turns_and_events_are_forgotten(engine: sa.Engine) -> None:
     assert asked(engine, count) == [(turns.KEPT + 1,)] and plan is not None and plan.verdict == {"calls": 5}
     assert asked(engine, "SELECT count(*) FROM turns WHERE name = 'two'") == [(2,)]
     assert fresh and asked(engine, "SELECT id FROM procrastinate_events") == fresh
+
+
+# -- turns that take their workers along
+
+
+def look(engine: sa.Engine) -> tuple[list[str], list[News]]:
+    """What a worker tells that looks for jobs of dead ones, and what it has people hear."""
+    told: list[str] = []
+    heard: list[News] = []
+
+    async def looks() -> None:
+        async def nothing(name: str, job: int) -> None:
+            """No turn is taken."""
+
+        async with queue.app_for(engine, nothing).open_async() as app:
+            await queue.rescue(app, engine, told.append, told.append, heard.append)
+
+    asyncio.run(looks())
+    return told, heard
+
+
+def taken_again(engine: sa.Engine, name: str) -> tuple[Member, int]:
+    """The migration's next turn, which worker 1 has begun."""
+    of = members.member(engine, name)
+    asked(engine, f"UPDATE fleet.procrastinate_jobs SET status = 'doing', worker_id = 1 WHERE id = {of.job}")
+    return of, turns.begin(engine, of, "run", "a:1", time.time())
+
+
+def test_a_turn_that_takes_its_worker_along_is_given_up(engine: sa.Engine) -> None:
+    """After some lost turns in a row a person is needed, hears why, and no job goes on; started again it is begun anew."""
+    begin(engine, "one")
+    for _ in range(LOSSES - 1):
+        assert look(engine) == (["one: its worker is gone; the turn goes on elsewhere"], [])
+        assert taken_again(engine, "one")[1]
+    told, (news,) = look(engine)
+    of = members.member(engine, "one")
+    assert of.state == "waiting" and of.reason.startswith(f"{LOSSES} turns in a row were lost with their workers")
+    assert (news.name, news.stage, news.what, news.code, news.reason, news.next) == ("one", "run", "failed", None, of.reason, 0.0)
+    assert told == [f"one: run is given up: {of.reason}"] and "one: 5 turns in a row" in printed(engine)
+    assert asked(engine, "SELECT id FROM procrastinate_jobs WHERE lock = 'one'") == [] and not members.is_going(engine, "one")
+    assert look(engine) == ([], [])
+
+    job = started(engine, "one")
+    assert taken_again(engine, "one")[1] and rescued(engine, members.member(engine, "one")) > job
+
+
+def started(engine: sa.Engine, name: str) -> int:
+    """A migration that somebody has started again; the number of its job."""
+    with queue.opened(engine) as app, engine.begin() as connection:
+        job = queue.put(app, connection, name, time.time(), queue.VERSION)
+        members.aim(connection, name, RUN, time.time(), job)
+    return job
+
+
+def printed(engine: sa.Engine) -> str:
+    """What `status` prints."""
+    out = StringIO()
+    status.show(status.looked(engine), Console(file=out, width=300))
+    return out.getvalue()
+
+
+WRITTEN = """INSERT INTO etl_one.journal (run, object, key, resource, action, state, body, draft, before, dest_id, reason, calls, cost, at)
+    VALUES (1, 'o', 'k', 'r', 'create', '{}', '', '', '', '', '', 0, 0, 0)"""
+READ = "INSERT INTO etl_one.records (collection, key, digest, body, read_at, gone) VALUES ('c', clock_timestamp()::text, '', '', 0, false)"
+UNDONE = "UPDATE etl_one.journal SET state = 'undone' WHERE state = 'done'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "counts"),
+    [(WRITTEN.format("done"), False), (READ, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
+    ids=["written", "read", "undone", "only begun", "begun and not done"],
+)
+def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, statement: str, counts: bool) -> None:
+    """Turns on machines that come and go get on, and are never given up for that; what only tries the same again does not get on."""
+    begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    asked(engine, WRITTEN.format("done"))
+    for _ in range(LOSSES - 1):
+        look(engine)
+        taken_again(engine, "one")
+    asked(engine, statement)
+    look(engine)
+    assert members.member(engine, "one").state == ("waiting" if counts else "running")
+
+
+def test_a_store_of_another_version_stops_no_rescue(engine: sa.Engine) -> None:
+    """Where it cannot be read how far a migration is, its job goes on all the same."""
+    of, _ = begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    asked(engine, "ALTER TABLE etl_one.records RENAME COLUMN seq TO number")
+    assert rescued(engine, of)
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, 0), (75, 0), (130, 4), (5, 4), (3, 4), (76, 4)])
+def test_only_a_good_end_or_a_pause_ends_a_row_of_losses(code: int, left: int) -> None:
+    """A store that a lost turn has left held, or a platform that does not answer, is no work that was done."""
+    assert marked(Goal("run", lost=4, mark="3 read"), Ended(code)).lost == left
+
+
+def test_a_job_without_a_turn_is_no_lost_turn(engine: sa.Engine) -> None:
+    """A worker that dies between two turns has lost none."""
+    of, turn = begin(engine, "one")
+    turns.end(engine, turn, of, Ended(75), Next("paused", 5.0), time.time(), {})
+    rescued(engine, of)
+    goal = members.member(engine, "one").goal
+    assert goal is not None and goal.lost == 0 and members.member(engine, "one").state == "paused"
+
+
+# -- accounts are asked for twice
+
+
+def test_a_turn_whose_accounts_were_given_away_steps_back(engine: sa.Engine) -> None:
+    """A turn that stood still between its word and its store is told that another has its accounts, also one that nobody took for dead; what was only freed is its own again."""
+    of, turn = begin(engine, "one")
+    assert occupancy.occupy(engine, turn, "one", ["a", "b"], time.time()) == ""
+    asked(engine, "DELETE FROM occupied")
+    assert occupancy.occupy(engine, turn, "one", ["a", "b"], time.time()) == ""
+    whose = "SELECT account, name FROM occupied ORDER BY account"
+    assert asked(engine, whose) == [("a", "one"), ("b", "one")]
+
+    rescued(engine, of)
+    swept(engine)  # nobody has its store yet
+    _, other = begin(engine, "two")
+    assert occupancy.occupy(engine, other, "two", ["b"], time.time()) == ""
+    assert occupancy.occupy(engine, turn, "one", ["a", "b"], time.time()) == "one"
+    asked(engine, f"UPDATE turns SET ended = 0 WHERE id = {turn}")
+    assert occupancy.occupy(engine, turn, "one", ["a", "b"], time.time()) == "two"
+    assert asked(engine, whose) == [("b", "two")]
+
+
+# -- what is in the way of one holds up no other
+
+
+def test_a_migration_that_somebody_holds_stops_no_rescue(engine: sa.Engine) -> None:
+    """Jobs of dead workers are queued anew though one of them, the first, cannot be touched; that is said once, and it goes on later."""
+    begin(engine, "one")
+    begin(engine, "two")
+    before = time.monotonic()
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT 1 FROM fleet.migrations WHERE name = 'one' FOR UPDATE"))
+        told, _ = look(engine)
+    assert time.monotonic() - before < HEARTBEAT
+    assert told[0].startswith("one: its worker is gone, and it cannot go on elsewhere yet: ") and told[1:] == ["two: its worker is gone; the turn goes on elsewhere"]
+    assert look(engine)[0] == ["one: its worker is gone; the turn goes on elsewhere"]
+
+
+def test_a_store_that_is_locked_holds_up_no_other(engine: sa.Engine) -> None:
+    """Accounts of the others are free after a glance at it."""
+    left_by_a_killed_worker(engine, "one", "two")
+    said: list[str] = []
+    before = time.monotonic()
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE etl_one.meta"))
+        queue.freed(engine, said.append)
+    assert time.monotonic() - before < HEARTBEAT and asked(engine, "SELECT name FROM occupied") == [("one",)]
+    assert said and said[0].startswith("one: its accounts stay taken: ")
+    queue.freed(engine, said.append)
+    assert asked(engine, "SELECT name FROM occupied") == []
+
+
+def test_a_worker_lives_however_long_it_looks_after_others(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sign of life does not wait for what it finds of others."""
+    monkeypatch.setattr(queue, "HEARTBEAT", 0.1)
+    begin(engine, "one")
+
+    async def lived() -> None:
+        tasks: list[asyncio.Task[None]] = []
+
+        async def nothing(name: str, job: int) -> None:
+            """No turn is taken."""
+
+        async with queue.app_for(engine, nothing).open_async() as app:
+            tasks += [asyncio.create_task(queue.rescues(app, engine, print, print)), asyncio.create_task(queue.lives(engine, "b:2"))]
+            await asyncio.sleep(0.9)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT 1 FROM fleet.migrations FOR UPDATE"))
+        before = asked(engine, "SELECT extract(epoch FROM now())::float")[0][0]
+        asyncio.run(lived())
+    ((seen,),) = asked(engine, "SELECT seen FROM crew WHERE name = 'b:2'")
+    assert float(str(seen)) - float(str(before)) > 0.5
