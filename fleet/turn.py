@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -60,7 +61,7 @@ def main() -> None:
     say = _voice()
     order = json.loads(sys.stdin.readline())
     far = Far(say)
-    ended = carried_out(order, say, far)
+    ended = carried_out(order, say, listening(), far)
     held = far.held is not None
     say({"ended": {**ended, "held": held, "today": far.today}})
 
@@ -79,39 +80,65 @@ def _voice() -> Say:
     return say
 
 
-def _until_the_worker_ends() -> None:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the worker says: that it is there, and answers to what it was asked; "" is its end."""
+
+    words: SimpleQueue[str] = field(default_factory=SimpleQueue)
+    answers: SimpleQueue[str] = field(default_factory=SimpleQueue)
+
+
+def listening() -> Heard:
+    """What the worker says from now on."""
+    heard = Heard()
+    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
+    return heard
+
+
+def _hear(heard: Heard) -> None:
+    for word in sys.stdin:
+        heard.words.put(word)
+        if word != WORD:
+            heard.answers.put(word)
+    heard.words.put("")
+    heard.answers.put("")
+
+
+def _until_the_worker_ends(heard: Heard) -> None:
     """Its end of the pipe closes however it ends, killed as well; one that is frozen, or has lost
     the database, says nothing any more.
     """
-    heard = SimpleQueue[str]()
-    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
     with suppress(Empty):
-        while heard.get(timeout=SILENCE):
+        while heard.words.get(timeout=SILENCE):
             pass
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(ENDS)
     os._exit(INTERRUPTED)
 
 
-def _hear(heard: SimpleQueue[str]) -> None:
-    for word in sys.stdin:
-        heard.put(word)
-    heard.put("")
-
-
 class Occupied(Exception):
     """Another migration is at work on an account, or the worker has gone."""
 
 
-def _asked(migration: Migration, say: Say) -> None:
-    """Say which accounts are needed, and wait for the word; raises Occupied."""
-    say({"accounts": occupied_by(migration, os.environ)})
-    word = WORD
-    while word == WORD:  # a slow start: the worker has said that it is there
-        word = sys.stdin.readline()
-    if word != GO:
+def _asked(migration: Migration, say: Say, heard: Heard, held: bool) -> None:
+    """Say which accounts are needed, and wait for the word; raises Occupied.
+
+    It is asked twice, before the store is opened and once it is `held`: who stood still in between
+    was taken for dead perhaps, and its accounts were given to another migration, which nobody can
+    do any more who does not hold the store.
+    """
+    say({"accounts": occupied_by(migration, os.environ), "held": held})
+    if heard.answers.get() != GO:
         raise Occupied
-    threading.Thread(target=_until_the_worker_ends, daemon=True).start()
+
+
+def _admitted(migration: Migration, say: Say, heard: Heard) -> None:
+    """The first word, from which on the turn lives by its worker's."""
+    _asked(migration, say, heard, False)
+    watch = threading.Thread(
+        target=_until_the_worker_ends, args=(heard,), daemon=True
+    )
+    watch.start()
 
 
 def _holds(order: Mapping[str, Any]) -> float:
@@ -121,7 +148,9 @@ def _holds(order: Mapping[str, Any]) -> float:
     return max(HOLDS, timeout + BEYOND)
 
 
-def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
+def carried_out(
+    order: Mapping[str, Any], say: Say, heard: Heard, far: Far
+) -> dict[str, Any]:
     """Do what an order says; how it ended, by exit code."""
     try:
         with held(
@@ -130,9 +159,10 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
             order["store"],
             progress=far.progress,
             log=far.heard,
-            admit=lambda migration: _asked(migration, say),
+            admit=lambda migration: _admitted(migration, say, heard),
             holds=_holds(order),
         ) as found:
+            _asked(found.migration, say, heard, True)
             far.held = found
             try:
                 return _done(found, order)

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from contextlib import closing
 
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy.dialects.postgresql import insert
 
 from engine.errors import StoreError
 from engine.store.lease import lease
 from engine.store.tables import VERSION, open_store
-from fleet.records.database import schema_of, store_of
+from fleet.records.database import hurry, schema_of, store_of
 from fleet.records.members import going, locked
 from fleet.records.tables import migrations, occupied, turns
-from fleet.waits import SOON
+from fleet.waits import GLANCE, SOON
 
 
 def occupy(
     engine: sa.Engine, turn: int, name: str, accounts: Sequence[str], now: float
 ) -> str:
     """Enter the accounts of a turn, which begins with that: "", or which migration is at work on
-    one of them.
+    one of them. It is entered again once the turn holds its store.
 
     The turn itself, where it was taken for dead meanwhile. What the migration has of before, for
     a turn that was taken for dead, stays taken.
@@ -94,13 +95,15 @@ def free(engine: sa.Engine, name: str) -> None:
     that was taken for dead may be at work on them. It cannot go on afterwards, for the lease has
     another number.
     """
-    with closing(open_store(store_of(engine, name))) as store:
+    with closing(open_store(store_of(engine, name, GLANCE))) as store:
         try:
-            with lease(store, SOON):
+            # a server that is away is none that this store alone could wait for
+            with lease(structs.replace(store, patience=0.0), SOON):
                 pass
         except StoreError:
             return
     with engine.begin() as connection:
+        hurry(connection)
         locked(connection, name)
         if not going(connection, turns.c.name == name):
             leave(connection, name)

@@ -17,7 +17,7 @@ from fleet import turn
 
 turn.SILENCE, heard = 1.0, []
 signal.signal(signal.SIGINT, lambda *_: heard.append(time.monotonic()))
-threading.Thread(target=turn._until_the_worker_ends, daemon=True).start()
+threading.Thread(target=turn._until_the_worker_ends, args=(turn.listening(),), daemon=True).start()
 print(json.dumps({"ready": True}), flush=True)
 while not heard or time.monotonic() < heard[0] + 3:
     time.sleep(0.05)
