@@ -20,6 +20,7 @@ from engine.cli.options import until as moment_of
 from engine.cli.screen import print_result
 from engine.config.document import parse
 from engine.errors import StoreError, UsageError
+from engine.report.words import counted
 from fleet import queue, registering, status
 from fleet.ending import Goal, continued, opening, span
 from fleet.forecast import Forecast, added_up
@@ -440,7 +441,9 @@ def worker(  # noqa: PLR0913
         serve(engine, metrics, address)
     with own_place(place) as own:
         made = Worker(engine, own, secrets, concurrency, _say, notify)
-        _say(f"{made.name} works on {concurrency} migrations at once")
+        _say(
+            f"{made.name} works on {counted(concurrency, 'migration')} at once"
+        )
         asyncio.run(work(made))
     _say(
         f"{made.name} has ended; what was begun is saved and back in the queue"
@@ -584,23 +587,19 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
         )
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def _show_plan(found: Forecast, planned: Mapping[str, float]) -> None:
     for name, at in planned.items():
         click.echo(f"{name} was planned at {status.moment(at)} UTC")
     for use in found.uses:
-        days = f", {_many(use.days, 'day')}" if use.days else ""
+        days = f", {counted(use.days, 'day')}" if use.days else ""
         click.echo(
             f"{', '.join(use.names)}: {use.account} {use.limit}:"
             f" {use.needed:,.0f} {use.unit}{days}"
         )
     for day, (many, calls) in enumerate(found.days, 1):
         click.echo(
-            f"day {day}: {_many(many, 'migration')}, {_many(round(calls), 'call')}"
+            f"day {day}: {counted(many, 'migration')}, {counted(round(calls), 'call')}"
         )
     click.echo(
-        f"in all {_many(found.calls, 'call')} for {_many(len(planned), 'migration')}"
+        f"in all {counted(found.calls, 'call')} for {counted(len(planned), 'migration')}"
     )

@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from engine.report.words import counted
 from fleet.ending import Goal
 from fleet.records import alive, figures, members
 from fleet.records.figures import Turn
 from fleet.records.members import RESTING, Member
+from fleet.wording import needing
 
 COLUMNS = {
     "name": "migration",
@@ -170,7 +172,7 @@ def _delta(row: Mapping[str, Any]) -> str:
         return ""
     attention = row["changed_attention"]
     return f"{row['changed']:,} changed" + (
-        f", {attention:,} need attention" if attention else ""
+        f", {needing(attention)}" if attention else ""
     )
 
 
@@ -284,7 +286,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     needed = [row["name"] for row in rows if row["state"] in FOR_A_PERSON]
     findings = sum(row["attention"] or 0 for row in rows)
     said = [f"a person is needed for {', '.join(needed)}"] if needed else []
-    said += [f"{findings:,} findings need attention"] if findings else []
+    said += [needing(findings, "finding")] if findings else []
     more = sum(row.get("changed_attention") or 0 for row in rows)
     said += [f"{more:,} more of the last deltas"] if more else []
     left = without_workers(rows)
@@ -294,7 +296,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
         if left
         else []
     )
-    return f"{len(rows)} migrations: {states}; {'; '.join(said) or 'nobody is needed'}"
+    return f"{counted(len(rows), 'migration')}: {states}; {'; '.join(said) or 'nobody is needed'}"
 
 
 _STYLE = (

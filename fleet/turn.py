@@ -33,6 +33,7 @@ from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
+from engine.report.words import counted
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
@@ -212,7 +213,7 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     migration = OpenMigration(found, APPROVALS)
     if stage == "rollback":
         undone = migration.rollback()
-        kept = f"{len(undone.kept)} rows were kept, {len(undone.failed)} failed"
+        kept = f"{_kept(len(undone.kept))}, {len(undone.failed)} failed"
         verdict = {
             "run": undone.run,
             "undone": undone.undone,
@@ -245,6 +246,11 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     )
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": verdict, "files": files}
+
+
+def _kept(many: int) -> str:
+    were = "was" if many == 1 else "were"
+    return f"{counted(many, 'row')} {were} kept"
 
 
 def _planned(plan: Plan) -> dict[str, Any]:

@@ -21,6 +21,7 @@ ENDS = 30.0  # a turn has to record its calls in flight in; then it is killed
 # until the folder of a worker that was killed is removed: longer than SILENCE and ENDS together,
 # for its turns have their files there
 PARTING = 60.0
+TAKES = 30.0  # a command may take to print the secrets of a turn, before its process is there
 SLICE = 1800.0  # of a turn, after which it makes room for others that wait
 
 # -- the store's lease

@@ -60,7 +60,7 @@ from fleet.records import (
 )
 from fleet.secrets import Secrets, hidden, inherited, variables
 from fleet.waits import ASKS, DEAD, ENTERED, HEARTBEAT, POLLS, SLICE, TOLD
-from fleet.wording import Told, worded
+from fleet.wording import Told, needing, worded
 
 AWAY_ERRORS = (
     exceptions.ConnectorException,
@@ -280,11 +280,10 @@ async def _counted(
             figures.last_done, engine, news.name, (news.stage,), begun
         )
     if before is not None and before.verdict.get("attention") == many:
-        reason = f"{many:,} findings need attention, as many as before"
+        reason = f"{needing(many, 'finding')}, as many as before"
         return replace(news, what="done", reason=reason)
-    needs = "1 finding needs" if many == 1 else f"{many:,} findings need"
     step = f"etl fleet report {news.name} --out DIR"
-    return replace(news, reason=f"{needs} attention – {step}")
+    return replace(news, reason=f"{needing(many, 'finding')} – {step}")
 
 
 @contextmanager

@@ -665,7 +665,8 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     ended(engine, begun(url, engine, "verify"), {}, code=3)
     again = told(10)
     assert (again.what, again.code, again.reason) == ("done", 1, "10 findings need attention, as many as before")
-    assert told(1).reason.startswith("1 finding needs attention")
+    assert told(1).reason.startswith("1 finding needs attention –")
+    assert told(1).reason == "1 finding needs attention, as many as before"
     good = News("acme", "verify", "done", 0, "", 0.0)
     assert asyncio.run(worker._counted(engine, good, 1 << 40, 1)) == good
     away = database.connect("postgresql://nobody@127.0.0.1:1/none")

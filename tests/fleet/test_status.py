@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fleet import queue, status
 from fleet.bundle import Bundle
-from fleet.ending import Ended, Goal, Next
+from fleet.ending import Ended, Goal, Next, State
 from fleet.metrics import Migrations
 from fleet.records import alive, database, members, registry, tables, turns
 from fleet.waits import DEAD
@@ -130,6 +130,35 @@ def test_a_goal_is_said_with_its_times(engine: sa.Engine) -> None:
     assert text["goal"] == "delta every 30m until 2026-12-01 00:00 in 22:00-06:00"
     assert text["state"] == "running on host:7" and text["next"] == ""
     assert status.shown(row | {"every": 90.0})["goal"].startswith("delta every 90s") and "every 2h" in status.shown(row | {"every": 7200.0})["goal"]
+
+
+@pytest.mark.parametrize("state", [*get_args(State), "dozing"])
+def test_a_state_is_said_by_its_word(engine: sa.Engine, state: str) -> None:
+    """In the table, the summary and the page, also one that only a newer etl knows; a person is needed for what waits alone, and what rests has no next turn."""
+    postgres.execute(address(engine), f"UPDATE fleet.migrations SET state = '{state}', at = 1796083200")
+    (row,) = status.collected(engine)
+    assert status.shown(row)["state"] == state and status.summary([row]).startswith(f"1 migration: 1 {state}; ")
+    assert f'<tr class="{state}">' in status.page(status.looked(engine), 1.0)
+    assert ("a person is needed for one" in status.summary([row])) == (state == "waiting")
+    assert (status.shown(row)["next"] == "2026-12-01 00:00:00") == (state in ("queued", "paused", "retrying"))
+    said = [line for line in scraped(engine).splitlines() if line.startswith("etl_migration_state{") and line.endswith(" 1.0")]
+    assert said == ([f'etl_migration_state{{name="one",state="{state}"}} 1.0'] if state in get_args(State) else [])
+
+
+def test_a_turn_that_has_ended_is_nowhere(engine: sa.Engine) -> None:
+    """Which worker has it, and how far it is, is said while it goes on."""
+    of, turn = begun(engine, Goal("run"))
+    turns.progress(engine, turn, {"stage": "read", "done": 37, "total": 39, "rate": 62.3, "today": []})
+    (row,) = status.collected(engine)
+    assert (row["worker"], row["stage"], row["done"]) == ("host:7", "read", 37)
+    turns.end(engine, turn, of, Ended(75), Next("paused", 5.0), time.time(), {})
+    (row,) = status.collected(engine)
+    assert (row["worker"], row["stage"], row["done"], row["code"]) == ("", "", None, 75) and status.shown(row)["far"] == ""
+
+
+def address(engine: sa.Engine) -> str:
+    """The database as its driver knows it."""
+    return engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
 
 
 def test_a_wait_is_said_as_a_time(engine: sa.Engine) -> None:

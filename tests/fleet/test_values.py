@@ -39,7 +39,7 @@ from fleet.process import plain
 from fleet.records.database import connect
 from fleet.records.registry import check_name
 from fleet.secrets import Secrets, inherited, variables
-from fleet.status import page, summary
+from fleet.status import COLUMNS, page, shown, summary
 from tests.e2e.driving import SPEC, checkout
 from workbench.writing import settings_changed
 
@@ -309,6 +309,22 @@ def test_a_page_shows_text_only() -> None:
     made = page({"migrations": [row], "workers": {}}, NOW)
     assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
+
+
+@pytest.mark.parametrize(
+    ("rows", "attention", "says"),
+    [(1, 1, "1 migration: 1 idle; 1 finding needs attention"), (2, 1, "2 migrations: 2 idle; 2 findings need attention")],
+)
+def test_one_is_told_as_one(rows: int, attention: int, says: str) -> None:
+    """A fleet of one migration with one finding has one."""
+    assert summary([{"name": "a", "state": "idle", "attention": attention}] * rows) == says
+
+
+def test_one_finding_of_a_delta_needs_attention() -> None:
+    """In a cell of the table too."""
+    row: dict[str, Any] = dict.fromkeys((*COLUMNS, "stage", "waits"), "")
+    row |= {"worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
+    assert shown(row)["delta"] == "1 changed, 1 needs attention" and shown(row | {"changed_attention": 2})["delta"].endswith("2 need attention")
 
 
 def test_nobody_is_needed_only_where_it_is_so() -> None:
