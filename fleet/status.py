@@ -186,6 +186,8 @@ def _spent(uses: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
     return "" if value is None else str(value)
 
 
@@ -299,31 +301,54 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{counted(len(rows), 'migration')}: {states}; {'; '.join(said) or 'nobody is needed'}"
 
 
+# where the columns have no room, each migration is a card
 _STYLE = (
-    "body{font:14px system-ui,sans-serif;margin:2rem;color:#222}"
-    "table{border-collapse:collapse}th,td{text-align:left;padding:.4rem .8rem;"
-    "border-bottom:1px solid #ddd;vertical-align:top}"
-    ".waiting td{background:#fdecea}.running td{background:#eef6ee}"
+    ":root{color-scheme:light dark;--text:#1a1f26;--back:#fff;--muted:#56606d;--line:#d8dee6;"
+    "--waiting:#fdecea;--running:#eef6ee}"
+    "@media (prefers-color-scheme:dark){:root{--text:#e6eaef;--back:#11151a;--muted:#9aa6b4;"
+    "--line:#303944;--waiting:#43201e;--running:#1a3023}}"
+    "body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:var(--text);background:var(--back)}"
+    "p{margin:.4rem 0;overflow-wrap:anywhere}table{border-collapse:collapse;margin-top:1.5rem}"
+    "th,td{text-align:left;padding:.4rem .7rem;vertical-align:top}th{color:var(--muted)}"
+    "thead,tbody{border-bottom:1px solid var(--line)}td[data-of^=next]{white-space:nowrap}"
+    ".reason td{padding-top:0;max-width:1px;overflow-wrap:anywhere}"
+    ".waiting{background:var(--waiting)}.running{background:var(--running)}"
+    "@media (max-width:1250px){body{margin:1rem}table,tbody,td{display:block}thead{display:none}"
+    "tbody{padding:.4rem 0}td{overflow-wrap:anywhere}td:empty{display:none}"
+    "tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr))}"
+    ".reason{display:block}.reason td{max-width:none}"
+    "td[data-of]::before{content:attr(data-of);display:block;color:var(--muted);font-size:12px}}"
 )
 
 
 def page(found: Mapping[str, Any], now: float) -> str:
     """The same as one page; what stands in it is text, whatever it looks like."""
     rows = found["migrations"]
-    titles = (*COLUMNS.values(), "reason")
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join(_line(row) for row in rows)
+    columns = _columns([shown(row) for row in rows])
+    head = "".join(f"<th>{escape(title)}</th>" for title in columns.values())
+    body = "".join(_line(row, columns) for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead>{body}</table>"
     said = (*versions(rows), crew(found["workers"]))
     lines = "".join(f"<p>{escape(line)}</p>" for line in said)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>etl fleet</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Migrations</h1>"
         f"<p>{escape(summary(rows))}, at {moment(now)} UTC</p>{lines}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></body></html>\n"
+        f"{table if rows else ''}</body></html>\n"
     )
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    texts = (*shown(row).values(), row["reason"])
-    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
-    return f'<tr class="{escape(row["state"])}">{cells}</tr>'
+def _line(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    """A migration, and below it the reason, which may be long."""
+    text = shown(row)
+    cells = "".join(
+        f'<td data-of="{escape(title)}">{escape(text[key])}</td>'
+        for key, title in columns.items()
+    )
+    reason = (
+        f'<tr class="reason"><td colspan="{len(columns)}">{escape(row["reason"])}</td></tr>'
+        if row["reason"]
+        else ""
+    )
+    return f'<tbody class="{escape(row["state"])}"><tr>{cells}</tr>{reason}</tbody>'

@@ -28,6 +28,7 @@ from fleet.ending import (
     Next,
     after,
     closing,
+    continued,
     marked,
     opening,
     over,
@@ -63,10 +64,25 @@ def test_a_goal_remembers_how_its_last_turn_ended() -> None:
     assert over(goal).state == "waiting" and over(marked(goal, Ended(1))).state == "idle"
     cut = marked(marked(goal, Ended(0)), Ended(130))
     assert over(cut).state == "waiting" and "is over" in over(cut, "502").reason
+    assert over(replace(goal, every=0.0, good=True)).state == "waiting"
     refused = marked(goal, Ended(3))
     assert refused.failed == 3 and marked(refused, Ended(130)).failed == 3
     assert marked(refused, Ended(75)).failed == marked(refused, Ended(0)).failed == 0
     assert marked(marked(goal, Ended(70)), Ended(5)).failed == 70 and marked(refused, Ended(5)).failed == 5
+
+
+BEFORE = Goal("delta", every=60.0, until=NOW, window="22:00-06:00")
+
+
+@pytest.mark.parametrize("word", ["yes", "remake_fields", "refresh"])
+def test_an_answer_leaves_the_times_of_what_waits_for_it(word: str) -> None:
+    """What is said to one turn changes nothing else of the goal, but what is said anew, and of the same stage."""
+    answer = Goal("delta", **{word: True})
+    assert continued(answer, BEFORE) == replace(BEFORE, **{word: True})
+    assert continued(replace(answer, until=NOW + 1), BEFORE).until == NOW + 1
+    assert continued(replace(answer, window="01:00-02:00"), BEFORE).window == "01:00-02:00"
+    assert continued(Goal("delta"), BEFORE) == Goal("delta") and continued(answer, None) == answer
+    assert continued(replace(answer, stage="run"), BEFORE).every == 0
 
 
 HOURS = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
