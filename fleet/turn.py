@@ -59,6 +59,8 @@ FIGURES = (
 
 def main() -> None:
     """Take the order, carry it out, say how it ended."""
+    # who starts a program in the background may have left it ignored: a turn is ended by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     say = _voice()
     order = json.loads(sys.stdin.readline())
     far = Far(say)

@@ -212,7 +212,7 @@ def test_prometheus_hears_of_a_database_that_is_away(engine: sa.Engine) -> None:
     assert "etl_fleet_up 0.0" in scraped(away) and "etl_migration" not in scraped(away)
 
 
-LONG = "the mapping is not the one that Ana approved – see specs/stel_order_to_pipedrive_of_a_customer_with_a_very_long_name_indeed.yaml, then: " * 2
+LONG = f"the mapping is not the one that Ana approved – see specs/stel_order_to_pipedrive_of_a_customer_with_a_very_long_name_indeed{'x' * 150}.yaml, then: " * 2
 CUT_OFF = "return [...document.querySelectorAll('td,p,h1')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
 CONTRAST = """
 const light = text => text.match(/[0-9.]+/g).slice(0, 3).map(n => n / 255).map(n => n <= 0.03928 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4)

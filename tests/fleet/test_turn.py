@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -29,14 +30,18 @@ NOTHING_TO_VERIFY, OCCUPIED = 2, 76
 
 
 def begun(tmp_path: Path) -> subprocess.Popen[bytes]:
-    """The process of a turn that is to verify, and has its order."""
+    """The process of a turn that is to verify, and has its order; it is started as from a script's background, where nothing is interrupted."""
     tmp_path.mkdir(exist_ok=True)
     project = checkout(tmp_path / "project")
     order = {"spec": str(project / SPEC), "store": str(tmp_path / "store.sqlite"), "stage": "verify"}
     pipe = subprocess.PIPE
+    ignoring = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
     made = subprocess.Popen(
-        [sys.executable, "-m", "fleet.turn"], cwd=tmp_path, env=environment(ENV), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+        [*ignoring, sys.executable, "-m", "fleet.turn"], cwd=tmp_path, env=environment(ENV), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
     )
+    late = threading.Timer(60, made.kill)  # one that waits for ever fails its test
+    late.daemon = True
+    late.start()
     said(made, json.dumps(order).encode() + b"\n")
     return made
 
