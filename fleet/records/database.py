@@ -74,7 +74,8 @@ def store_of(engine: sa.Engine, name: str, waits: float = 0.0) -> str:
     schema = schema_of(name)
     said = {"schema": schema, "application_name": schema}
     if waits:
-        said["options"] = f"-clock_timeout={waits * 1000:.0f}"
+        own = str(engine.url.query.get("options", ""))
+        said["options"] = f"{own} -clock_timeout={waits * 1000:.0f}".strip()
     return engine.url.update_query_dict(said).render_as_string(
         hide_password=False
     )

@@ -141,6 +141,13 @@ def test_a_password_beside_the_address_may_be_any(password: str, monkeypatch: py
     assert database.connect("postgresql://fleet:own@db/fleet", password).url.password == "own"
 
 
+def test_an_address_keeps_its_own_options() -> None:
+    """What an address says to its server, as which of many databases is meant, is said with the bound of a glance as well."""
+    engine = database.connect("postgresql://fleet@db/fleet?options=endpoint%3Dacme")
+    assert sa.make_url(database.store_of(engine, "acme")).query["options"] == "endpoint=acme"
+    assert sa.make_url(database.store_of(engine, "acme", 1.0)).query["options"] == "endpoint=acme -clock_timeout=1000"
+
+
 def test_a_command_takes_the_password_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """PGPASSWORD, which a turn does not have, stands in the address that it is given."""
     monkeypatch.setenv("PGPASSWORD", "a@b")

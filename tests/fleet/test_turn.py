@@ -19,7 +19,8 @@ import pytest
 from engine.connector.rate_limit import RateLimiter
 from engine.library.opening import held
 from engine.session import Event
-from fleet.turn import Far
+from fleet.turn import Far, _holds
+from fleet.waits import BEYOND, HOLDS
 from tests.e2e.driving import SPEC, checkout, environment
 
 ENV = {
@@ -100,6 +101,19 @@ def test_a_turn_that_waits_for_its_word_can_be_ended(tmp_path: Path, answers: in
                 process.stdin.close()
             *_, last = talk
         assert last["ended"]["code"] in (code, 130) and not last["ended"]["held"], last
+
+
+@pytest.mark.parametrize(("timeout", "holds"), [(5, HOLDS), (30, HOLDS), (31, 31 + BEYOND), (90, 90 + BEYOND)])
+def test_a_lease_outlasts_the_slowest_call(tmp_path: Path, timeout: int, holds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has the store of a machine that is gone while a call that it has sent may still take effect."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    project = checkout(tmp_path / "project")
+    connector = project / "connectors/pipedrive.yaml"
+    text = connector.read_text(encoding="utf-8")
+    assert "  timeout: 30\n" in text
+    connector.write_text(text.replace("  timeout: 30\n", f"  timeout: {timeout}\n"), encoding="utf-8")
+    assert _holds({"spec": str(project / SPEC)}) == holds
 
 
 def test_a_wait_is_told_with_what_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
