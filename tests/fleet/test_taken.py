@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,12 +16,13 @@ import sqlalchemy as sa
 
 from engine.store.lease import lease
 from engine.store.tables import open_store
-from fleet import queue, worker
+from fleet import process, queue, worker
 from fleet.ending import Ended, Goal, Next
 from fleet.records import database, figures, members, occupancy, turns
 from fleet.records.members import Member
 from fleet.secrets import Secrets
 from fleet.waits import POLLS
+from tests import postgres
 from tests.e2e.driving import SPEC, checkout
 from tests.fleet.commands import typed
 
@@ -78,11 +80,13 @@ def test_accounts_stay_taken_by_a_turn_that_never_had_its_store(url: str, engine
 
 
 @contextmanager
-def refusing() -> Iterator[str]:
-    """A platform that takes no key, and repeats the one that it was given."""
+def refusing(calls: list[str] | None = None) -> Iterator[str]:
+    """A platform that takes no key, and repeats the one that it was given; what it was asked."""
 
     class Refusal(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if calls is not None:
+                calls.append(self.path)
             said = f'{{"error": "the key {KEY} is none"}}'.encode()
             self.send_response(401)
             self.send_header("Content-Length", str(len(said)))
@@ -105,6 +109,28 @@ def test_a_key_that_is_refused_waits_for_a_person(url: str, engine: sa.Engine, t
     (turn,) = figures.turns_of(engine, "acme")
     assert (of.state, of.failures, turn.code) == ("waiting", 0, 3) and KEY not in of.reason + turn.reason, of
     assert accounts(engine) == set() and "today" in turn.verdict
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["to another", "to nobody"])
+def test_a_turn_that_stood_still_before_it_had_its_store_makes_no_call(
+    url: str, engine: sa.Engine, tmp_path: Path, given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its accounts were given to another migration meanwhile, it steps back when it wakes up; where nothing happened, it goes on."""
+    monkeypatch.setattr(process, "LOOKS", 600.0)  # its worker stands still as well
+    typed(url, "add", "bolt", str(tmp_path / "project" / SPEC))
+    open_store(database.store_of(engine, "acme")).close()
+    calls: list[str] = []
+    with refusing(calls) as where, ThreadPoolExecutor(1) as pool:
+        with engine.begin() as connection:
+            connection.execute(sa.text("LOCK TABLE etl_acme.meta"))
+            taken = pool.submit(take, url, engine, crew(engine, tmp_path, where), "sample")
+            postgres.wait_for("a word", lambda: accounts(engine))
+            if given:
+                asked(engine, "UPDATE turns SET ended = 1")
+                asked(engine, "UPDATE occupied SET name = 'bolt'")
+        of = taken.result(60)
+    assert bool(calls) != given and of.state == ("running" if given else "waiting")
+    assert accounts(engine) == ({"bolt"} if given else set())
 
 
 def test_a_turn_stands_until_it_is_lost_or_had_its_share(url: str, engine: sa.Engine, tmp_path: Path) -> None:
