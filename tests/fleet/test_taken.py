@@ -21,7 +21,7 @@ from fleet.ending import Ended, Goal, Next
 from fleet.records import database, figures, members, occupancy, turns
 from fleet.records.members import Member
 from fleet.secrets import Secrets
-from fleet.waits import POLLS
+from fleet.waits import BUSY, POLLS, ROOM
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
 from tests.fleet.commands import typed
@@ -38,9 +38,9 @@ def engine(url: str, tmp_path: Path) -> Iterator[sa.Engine]:
     made.dispose()
 
 
-def crew(engine: sa.Engine, tmp_path: Path, at: str = "http://127.0.0.1:9", seconds: float = 60.0) -> worker.Worker:
+def crew(engine: sa.Engine, tmp_path: Path, at: str = "http://127.0.0.1:9", seconds: float = 60.0, key: str = KEY) -> worker.Worker:
     """A worker whose accounts are at an address."""
-    keys = {"STEL_ORDER_API_KEY": KEY, "STEL_ORDER_BASE_URL": f"{at}/app", "PIPEDRIVE_API_TOKEN": KEY, "PIPEDRIVE_BASE_URL": at,
+    keys = {"STEL_ORDER_API_KEY": key, "STEL_ORDER_BASE_URL": f"{at}/app", "PIPEDRIVE_API_TOKEN": KEY, "PIPEDRIVE_BASE_URL": at,
             "FALLBACK_OWNER_EMAIL": "owner@example.com"}  # fmt: skip
     command = "sh -c '{}'".format("; ".join(f"echo {name}={value}" for name, value in keys.items()))
     return worker.Worker(engine, tmp_path / "work", Secrets(command=command), 1, print, slice=seconds)
@@ -49,11 +49,14 @@ def crew(engine: sa.Engine, tmp_path: Path, at: str = "http://127.0.0.1:9", seco
 def take(url: str, engine: sa.Engine, by: worker.Worker, stage: str) -> Member:
     """One turn of a migration, to its end; what the migration does then."""
     typed(url, "start", "acme", stage)
+    again = 0.0
     try:
         asyncio.run(worker.turn(by, "acme", members.member(engine, "acme").job))
-    except queue.Again as again:
-        assert again.at == pytest.approx(members.member(engine, "acme").at)
-    return members.member(engine, "acme")
+    except queue.Again as follows:
+        again = follows.at
+    of = members.member(engine, "acme")
+    assert again == (pytest.approx(of.at) if of.state in ("queued", "paused", "retrying") else 0.0), "a job is put back where a turn follows"
+    return of
 
 
 def accounts(engine: sa.Engine) -> set[str]:
@@ -109,6 +112,40 @@ def test_a_key_that_is_refused_waits_for_a_person(url: str, engine: sa.Engine, t
     (turn,) = figures.turns_of(engine, "acme")
     assert (of.state, of.failures, turn.code) == ("waiting", 0, 3) and KEY not in of.reason + turn.reason, of
     assert accounts(engine) == set() and "today" in turn.verdict
+
+
+def test_a_reason_tells_no_secret(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """No value of a migration's variables but addresses is told, also where it is a word that a message has anyway."""
+    of = take(url, engine, crew(engine, tmp_path, "nowhere"), "sample")
+    assert of.state == "waiting" and "https://" in of.reason, of.reason
+    named = "STEL_ORDER_BASE_URL"
+    assert named in of.reason
+    of = take(url, engine, crew(engine, tmp_path, "nowhere", key=named), "sample")
+    assert of.state == "waiting" and "https://" in of.reason and named not in of.reason, of.reason
+
+
+def test_a_turn_that_waited_too_long_for_a_place_is_not_begun(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Its time was there when it was queued, and is over now: a person is needed."""
+    typed(url, "start", "acme", "run")
+    until = "UPDATE migrations SET at = {0}, goal = jsonb_set(goal::jsonb, '{{until}}', '{1}')::text WHERE name = 'acme'"
+    asked(engine, until.format(time.time() - 60, time.time() - 30))
+    asyncio.run(worker.turn(crew(engine, tmp_path), "acme", members.member(engine, "acme").job))
+    of = members.member(engine, "acme")
+    assert of.state == "waiting" and of.reason.endswith("the time it was given is over") and figures.turns_of(engine, "acme") == []
+
+
+def test_a_turn_that_makes_room_comes_after_who_waits(url: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one asks for the account before it does."""
+    monkeypatch.setattr(process, "LOOKS", 0.2)
+    typed(url, "add", "bolt", str(tmp_path / "project" / SPEC))
+    typed(url, "start", "bolt", "sample")
+    asked(engine, f"UPDATE migrations SET reason = '{occupancy.busy('acme')}' WHERE name = 'bolt'")
+    open_store(database.store_of(engine, "acme")).close()
+    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE etl_acme.meta"))
+        of = pool.submit(take, url, engine, crew(engine, tmp_path, seconds=1.0), "sample").result(60)
+    assert (of.state, figures.turns_of(engine, "acme")[0].code) == ("queued", 130)
+    assert BUSY < of.at - time.time() <= BUSY + ROOM
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["to another", "to nobody"])
