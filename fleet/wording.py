@@ -130,14 +130,17 @@ def worded(text: str, spec: Path, told: Told) -> str:
     for said, instead in STEPS:
         text = re.sub(_pattern(said, spec), _filled(instead, told), text)
     root = spec.parent.parent
-    # the longer one first: the other one may be its end
-    for folder in (str(root), os.path.relpath(root)):
+    # as seen from anywhere, from the worker's folder and from the turn's; the longer one first: the
+    # others may be its end
+    for folder in (str(root), os.path.relpath(root), root.name):
         text = text.replace(f"{folder}{os.sep}", "")
     return text
 
 
 def _pattern(said: str, spec: Path) -> str:
-    files = "|".join(map(re.escape, (str(spec), os.path.relpath(spec), "SPEC")))
+    in_turn = str(spec.relative_to(spec.parents[2]))
+    names = (str(spec), os.path.relpath(spec), in_turn, "SPEC")
+    files = "|".join(map(re.escape, names))
     return re.escape(said).replace("SPEC", f"(?P<file>{files})")
 
 

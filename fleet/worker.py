@@ -180,7 +180,7 @@ async def turn(worker: Worker, name: str, job: int) -> None:
     now = time.time()
     at = of.at if of.state != "running" else now
     at = max(at, opening(of.goal.window, now))
-    if of.goal.until and max(at, now) > of.goal.until:
+    if of.goal.until and at > of.goal.until:
         await _too_late(worker, of, of.goal)
         return
     if at > now + 1:
