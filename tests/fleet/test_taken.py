@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from engine.store.lease import lease
 from engine.store.tables import open_store
 from fleet import process, queue, worker
-from fleet.ending import Ended, Goal, Next
+from fleet.ending import HEALTHY, Ended, Goal, Next
 from fleet.records import database, figures, members, occupancy, turns
 from fleet.records.members import Member
 from fleet.secrets import Secrets
@@ -80,6 +81,23 @@ def test_accounts_stay_taken_by_a_turn_that_never_had_its_store(url: str, engine
     typed(url, "stop", "acme")
     assert take(url, engine, by, "verify").state == "waiting"
     assert figures.turns_of(engine, "acme")[0].code == 2 and accounts(engine) == set()
+
+
+def test_hours_of_work_end_a_count_of_failures(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """How long a turn has worked is counted from when it was taken."""
+    by = crew(engine, tmp_path)
+    with closing(open_store(database.store_of(engine, "acme"))) as store, lease(store):
+        for lasted, failures in ((0.0, 3), (HEALTHY + 60, 1)):
+            typed(url, "start", "acme", "verify")
+            of = members.member(engine, "acme")
+            assert of.goal is not None
+            of = replace(of, failures=2, goal=replace(of.goal, failed=5))
+            assert of.goal is not None
+            begun = turns.begin(engine, of, "verify", "a:1", time.time())
+            with pytest.raises(queue.Again):
+                asyncio.run(worker._taken(by, of, of.goal, begun, time.time() - lasted))
+            assert members.member(engine, "acme").failures == failures
+            typed(url, "stop", "acme")
 
 
 @contextmanager
