@@ -20,13 +20,23 @@ from engine.cli.options import until as moment_of
 from engine.cli.screen import print_result
 from engine.config.document import parse
 from engine.errors import StoreError, UsageError
-from fleet import queue, records, registering, status
+from engine.report.words import counted
+from fleet import queue, registering, status
 from fleet.ending import Goal, continued, opening, span
 from fleet.forecast import Forecast, added_up
 from fleet.lines import speak_in_lines
 from fleet.notify import check_target
 from fleet.places import own_place
-from fleet.records import Member
+from fleet.records import (
+    alive,
+    database,
+    figures,
+    members,
+    registry,
+    reports,
+    tables,
+)
+from fleet.records.members import Member
 from fleet.secrets import Secrets, check_reference, check_secrets
 from fleet.wording import Told
 from fleet.worker import Worker, work
@@ -54,7 +64,7 @@ def _database(
             "give --db postgresql://HOST/DATABASE, or set ETL_FLEET_DB"
         )
     # turns get the address over a pipe, and nothing else of this environment
-    engine = records.connect(url, os.environ.get("PGPASSWORD", ""))
+    engine = database.connect(url, os.environ.get("PGPASSWORD", ""))
     context.call_on_close(engine.dispose)
     context.meta[DATABASE] = engine
     return engine
@@ -83,9 +93,9 @@ class Commands(click.Group):
 
 
 def _unusable(engine: sa.Engine, error: Exception) -> StoreError:
-    where = records.shown(engine)
+    where = database.shown(engine)
     return StoreError(
-        f"the database {where} cannot be used: {records.said(error)}"
+        f"the database {where} cannot be used: {database.said(error)}"
     )
 
 
@@ -98,7 +108,7 @@ def fleet_group() -> None:
 @db
 def init(engine: sa.Engine) -> None:
     """Make the fleet's tables and its queue, or bring them up to this version of both."""
-    records.make_tables(engine)
+    tables.make_tables(engine)
     done = queue.make_queue(engine)
     if done == "left":
         click.echo("the fleet's tables and its queue are up to date")
@@ -136,9 +146,9 @@ def add(
     """Register a migration with its files as they are now, or replace them; what was set and
     whose secrets it uses stays, unless it is said anew.
     """
-    records.check_name(name)
-    records.check(engine)
-    before = records.found(engine, name)
+    registry.check_name(name)
+    tables.check(engine)
+    before = members.found(engine, name)
     reference = reference or (before.secrets if before else name)
     check_reference(reference)
     changed = dict(map(_setting, settings))
@@ -159,7 +169,7 @@ def add(
 @db
 def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     """Approve a migration as it is registered, after a look at its sample's report."""
-    records.check(engine)
+    tables.check(engine)
     registering.approve(engine, name, by, despite, click.echo)
 
 
@@ -198,8 +208,8 @@ def _all_or_none(names: Sequence[str], done: str = "started") -> Iterator[None]:
 
 def _registered(engine: sa.Engine, names: Sequence[str]) -> list[Member]:
     """The migrations of these names; raises UsageError where one is not registered."""
-    records.check(engine)
-    return [records.member(engine, name) for name in names]
+    tables.check(engine)
+    return [members.member(engine, name) for name in names]
 
 
 def _setting(written: str) -> tuple[str, Any]:
@@ -281,10 +291,10 @@ def start(  # noqa: PLR0913
     found = []
     with engine.begin() as connection, _all_or_none(names):
         for name in sorted(set(names)):
-            of = records.resting(connection, name)
+            of = members.resting(connection, name)
             aim, begins = _aimed(goal, of, first)
             job = queue.put(app, connection, of.name, begins, of.version)
-            records.aim(connection, of.name, aim, begins, job)
+            members.aim(connection, of.name, aim, begins, job)
             found.append((of, aim, begins))
     for of, aim, begins in found:
         other = of.version != queue.VERSION
@@ -292,7 +302,7 @@ def start(  # noqa: PLR0913
         click.echo(
             f"{of.name}: {stage} is queued for {status.moment(begins)} UTC{_again(aim)}{by}"
         )
-    workers = records.workers(engine)
+    workers = alive.workers(engine)
     for version in sorted({of.version for of, _, _ in found} - {*workers}):
         click.echo(
             f"no worker of etl {version} lives – start one: {status.A_WORKER}"
@@ -327,13 +337,13 @@ def stop(names: Sequence[str], engine: sa.Engine) -> None:
     stopped = []
     with engine.begin() as connection:
         for name in sorted(set(names)):
-            job = records.halt(connection, name)
+            job = members.halt(connection, name)
             if job:
                 queue.take_out(app, connection, job)
                 stopped.append(name)
     for of in _registered(engine, names):
         what = "is stopped" if of.name in stopped else f"is {of.state} already"
-        ends = records.is_going(engine, of.name)
+        ends = members.is_going(engine, of.name)
         more = "; it ends after its calls in flight" if ends else ""
         click.echo(f"{of.name} {what}{more}")
 
@@ -346,7 +356,7 @@ def remove(names: Sequence[str], engine: sa.Engine) -> None:
     with _all_or_none(names, "removed"):
         found = _registered(engine, names)
     for of in found:
-        records.remove(engine, of.name)
+        registry.remove(engine, of.name)
         click.echo(f"{of.name} is removed; its store etl_{of.name} stays")
 
 
@@ -415,9 +425,9 @@ def worker(  # noqa: PLR0913
     check_target(notify)
     speak_in_lines(_say)
     _wait_for(engine)
-    records.check(engine)
+    tables.check(engine)
     others = [
-        of.name for of in records.members(engine) if of.version != queue.VERSION
+        of.name for of in members.members(engine) if of.version != queue.VERSION
     ]
     if others:
         _say(
@@ -431,7 +441,9 @@ def worker(  # noqa: PLR0913
         serve(engine, metrics, address)
     with own_place(place) as own:
         made = Worker(engine, own, secrets, concurrency, _say, notify)
-        _say(f"{made.name} works on {concurrency} migrations at once")
+        _say(
+            f"{made.name} works on {counted(concurrency, 'migration')} at once"
+        )
         asyncio.run(work(made))
     _say(
         f"{made.name} has ended; what was begun is saved and back in the queue"
@@ -473,7 +485,7 @@ def status_command(
     watch: bool, html: Path | None, as_json: bool, engine: sa.Engine
 ) -> None:
     """How far every migration is, and for which a person is needed."""
-    records.check(engine)
+    tables.check(engine)
     _look(engine, html, as_json)
     while watch:
         time.sleep(WATCHED)
@@ -498,9 +510,9 @@ def _look(engine: sa.Engine, html: Path | None, as_json: bool) -> None:
 @db
 def log(name: str, engine: sa.Engine) -> None:
     """The last turns of a migration, the newest last."""
-    records.check(engine)
-    records.member(engine, name)
-    turns = records.turns_of(engine, name)
+    tables.check(engine)
+    members.member(engine, name)
+    turns = figures.turns_of(engine, name)
     if not turns:
         click.echo(
             f"{name} has had no turn yet – etl fleet start {name} sample"
@@ -526,9 +538,9 @@ def log(name: str, engine: sa.Engine) -> None:
 @db
 def report(name: str, out: Path, engine: sa.Engine) -> None:
     """Write the report of a migration's last turn that left one: HTML, JSON and CSV."""
-    records.check(engine)
-    records.member(engine, name)
-    files = records.reports_of(engine, name)
+    tables.check(engine)
+    members.member(engine, name)
+    files = reports.last(engine, name)
     if not files:
         raise UsageError(
             f"{name} has no report yet – etl fleet start {name} sample"
@@ -548,12 +560,12 @@ def report(name: str, out: Path, engine: sa.Engine) -> None:
 @db
 def plan(as_json: bool, engine: sa.Engine) -> None:
     """What all plans together come to, for each limit of an account and day by day."""
-    records.check(engine)
-    plans: dict[str, records.Turn] = {}
+    tables.check(engine)
+    plans: dict[str, figures.Turn] = {}
     done, missing = [], []
-    for of in records.members(engine):
-        made = records.last_done(engine, of.name, ("plan",))
-        since = records.last_done(engine, of.name, ("run", "rollback"))
+    for of in members.members(engine):
+        made = figures.last_done(engine, of.name, ("plan",))
+        since = figures.last_done(engine, of.name, ("run", "rollback"))
         if made and (since is None or since.id < made.id):
             plans[of.name] = made
         elif made and since and since.stage == "run":
@@ -575,23 +587,19 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
         )
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def _show_plan(found: Forecast, planned: Mapping[str, float]) -> None:
     for name, at in planned.items():
         click.echo(f"{name} was planned at {status.moment(at)} UTC")
     for use in found.uses:
-        days = f", {_many(use.days, 'day')}" if use.days else ""
+        days = f", {counted(use.days, 'day')}" if use.days else ""
         click.echo(
             f"{', '.join(use.names)}: {use.account} {use.limit}:"
             f" {use.needed:,.0f} {use.unit}{days}"
         )
     for day, (many, calls) in enumerate(found.days, 1):
         click.echo(
-            f"day {day}: {_many(many, 'migration')}, {_many(round(calls), 'call')}"
+            f"day {day}: {counted(many, 'migration')}, {counted(round(calls), 'call')}"
         )
     click.echo(
-        f"in all {_many(found.calls, 'call')} for {_many(len(planned), 'migration')}"
+        f"in all {counted(found.calls, 'call')} for {counted(len(planned), 'migration')}"
     )

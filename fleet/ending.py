@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
 from engine.errors import UsageError
+from fleet.waits import BUSY, ROOM
 
 State = Literal[
     "idle", "queued", "running", "paused", "retrying", "waiting", "stopped"
@@ -19,9 +20,7 @@ AFTER_STORE = (5.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0)  # held, or not there
 AFTER_CRASH = (5.0,)
 HEALTHY = 3600.0  # seconds of work, after which failures are counted anew
 SOUND = 600.0  # ... of a turn that only made room
-# seconds more for who makes room: the other asks every BUSY seconds
-GRACE = 5.0
-BUSY = 15.0  # seconds until an account that another migration works on is asked for again
+LOSSES = 5  # turns in a row, after which one that takes its worker along is begun no more
 
 DONE = (0, 1)
 PAUSED = 75
@@ -49,6 +48,8 @@ class Goal:
     refresh: bool = False  # what was read is read again, by one turn
     good: bool = False  # whether its last turn was
     failed: int = 0  # the code that failures in a row are counted of
+    lost: int = 0  # turns in a row that were lost, and have done nothing
+    mark: str = ""  # how far the store was when the last one was lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def marked(goal: Goal, ended: Ended) -> Goal:
     goal = _said_once(goal, not ended.held)
     good = ended.code in DONE
     if good or ended.code == PAUSED:
-        return replace(goal, good=good, failed=0)
+        return replace(goal, good=good, failed=0, lost=0)
     return replace(goal, good=False, failed=_counted_as(goal, ended))
 
 
@@ -181,7 +182,29 @@ def _put_back(goal: Goal, ended: Ended, failures: int, now: float) -> Next:
 def _pause(ended: Ended) -> float:
     if ended.code == OCCUPIED:
         return BUSY
-    return BUSY + GRACE if ended.yields else 0.0
+    return BUSY + ROOM if ended.yields else 0.0
+
+
+def lost(goal: Goal, mark: str) -> Goal:
+    """A goal whose turn was lost with its worker: it never ended. `mark` says how far the store is:
+    what has done something since the last loss is no part of a row.
+    """
+    row = goal.lost + 1 if mark == goal.mark else 1
+    return replace(goal, lost=row, mark=mark)
+
+
+def given_up(goal: Goal, name: str) -> Next | None:
+    """What follows where a person is needed, for it may be the turn itself that ends its workers;
+    None where another worker is to go on.
+    """
+    if goal.lost < LOSSES:
+        return None
+    return Next(
+        "waiting",
+        reason=f"{goal.lost} turns in a row were lost with their workers, and nothing was done by"
+        f" them – etl fleet log {name} says which workers; look at their memory and logs, and"
+        " start it again",
+    )
 
 
 def over(goal: Goal, reason: str = "") -> Next:

@@ -15,9 +15,8 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from engine.errors import UsageError
+from fleet.waits import ANSWERED, TOLD
 
-PATIENCE = 30.0  # seconds that a command may take
-ANSWERED = 10.0  # seconds that an address has to answer in
 Tell = Callable[[str], None]
 
 
@@ -107,12 +106,10 @@ async def _to_command(words: list[str], said: bytes) -> None:
         *words, stdin=subprocess.PIPE, start_new_session=True
     )
     try:
-        await asyncio.wait_for(process.communicate(said), PATIENCE)
+        await asyncio.wait_for(process.communicate(said), TOLD)
     except TimeoutError:
         process.kill()
-        raise NotTaken(
-            f"the command takes longer than {PATIENCE:.0f} s"
-        ) from None
+        raise NotTaken(f"the command takes longer than {TOLD:.0f} s") from None
     if process.returncode:
         raise NotTaken(f"the command ended with code {process.returncode}")
 

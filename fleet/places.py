@@ -13,10 +13,10 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from engine.errors import UsageError
+from fleet.waits import PARTING
 
 PREFIX = "worker-"
 ALIVE = "alive"  # a file that a worker has locked while it lives
-PARTING = 60.0  # seconds, longer than the turns of a worker that was killed may take to end
 
 
 @contextmanager

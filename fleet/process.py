@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fleet.ending import CRASHED, INTERRUPTED
+from fleet.waits import ENDS, LOOKS
 
 GO = b"go\n"
-LOOKS = 5.0  # seconds between two looks at whether a turn has to end
-SILENCE = 25.0  # seconds without a word of the worker, after which a turn ends by itself
-PATIENCE = 30.0  # seconds that a turn has to end in; then it is killed
 WORD = b"\n"  # of a worker that is there
 LONGEST = 1 << 22  # bytes of a line
 REASON = 2000  # characters
@@ -87,7 +85,7 @@ class Turn:
         assert self.process.stdin is not None
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGINT)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + ENDS
         while (left := end - time.monotonic()) > 0:
             wait = min(LOOKS, left)
             if (await asyncio.wait({self.listening}, timeout=wait))[0]:

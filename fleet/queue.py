@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,15 +22,14 @@ from procrastinate.schema import SchemaManager
 from psycopg.conninfo import make_conninfo
 
 from engine.errors import StoreError
-from fleet import records
-from fleet.records import LINK, SCHEMA
+from fleet.notify import News
+from fleet.records import alive, database, jobs, members, occupancy, turns
+from fleet.records.database import LINK, SCHEMA
+from fleet.records.members import Member
+from fleet.waits import DEAD, FORGETS, HEARTBEAT, UNEXPECTED
 
 VERSION = version("declared-etl")
 TURN = "turn"
-STALLED = records.ALIVE
-HEARTBEAT = 5.0
-FORGETS = 3600.0  # seconds between two looks for what is old
-UNEXPECTED = 20.0  # seconds after an error that is no end of a turn
 _BEGINNING = 1_700_000_000  # priorities count seconds from here
 
 # whatever says that the database cannot be used
@@ -41,6 +40,7 @@ DATABASE_ERRORS = (
 )
 
 Tell = Callable[[str], None]
+Hear = Callable[[News], None]
 Work = Callable[
     [str, int], Awaitable[None]
 ]  # the migration's name, and the job
@@ -146,7 +146,7 @@ def make_queue(engine: sa.Engine) -> str:
         there = sa.inspect(connection).has_table(
             "procrastinate_jobs", schema=SCHEMA
         )
-        found = records.queue_version(connection) if there else installed
+        found = jobs.queue_version(connection) if there else installed
         driver = connection.connection.driver_connection
         if not there:
             _apply(driver, SchemaManager.get_schema())
@@ -154,7 +154,7 @@ def make_queue(engine: sa.Engine) -> str:
             _apply(driver, script.read_text(encoding="utf-8"))
         newer = _numbers(found) > _numbers(installed)
         if not newer:
-            records.set_queue_version(connection, installed)
+            jobs.set_queue_version(connection, installed)
     if not there:
         return "made"
     if newer:
@@ -218,56 +218,86 @@ def take_out(
 
 
 async def rescue(
-    app: procrastinate.App, engine: sa.Engine, tell: Tell, once: Tell
+    app: procrastinate.App,
+    engine: sa.Engine,
+    tell: Tell,
+    once: Tell,
+    hear: Hear,
 ) -> None:
     """Queue anew what workers had that are gone, of other versions too, whose workers may all be;
-    and settle what nobody wants any more. What every look would say again is told by `once`.
+    and settle what nobody wants any more. What every look would say again is told by `once`;
+    `hear` hears of a migration that is given up.
     """
     found = await app.job_manager.get_stalled_jobs(
-        task_name=TURN, seconds_since_heartbeat=STALLED
+        task_name=TURN, seconds_since_heartbeat=DEAD
     )
     for job in found:
         assert job.id is not None
         name = str(job.task_kwargs["name"])
-        if await asyncio.to_thread(
-            rescued, engine, name, job.id, job.worker_id, job.queue
-        ):
-            tell(f"{name}: its worker is gone; the turn goes on elsewhere")
+        try:
+            of = await asyncio.to_thread(
+                rescued, engine, name, job.id, job.worker_id, job.queue
+            )
+        except sa.exc.SQLAlchemyError as error:
+            once(
+                f"{name}: its worker is gone, and it cannot go on elsewhere yet:"
+                f" {database.said(error)}"
+            )
+            continue
+        if of is not None:
+            _say_lost(of, tell, hear)
     for lost in await asyncio.to_thread(swept, engine, once):
         tell(f"{lost}: its job was gone; it has another one")
 
 
+def _say_lost(of: Member, tell: Tell, hear: Hear) -> None:
+    if of.state != "waiting":
+        tell(f"{of.name}: its worker is gone; the turn goes on elsewhere")
+        return
+    assert of.goal is not None
+    tell(f"{of.name}: {of.goal.stage} is given up: {of.reason}")
+    hear(News(of.name, of.goal.stage, "failed", None, of.reason, 0.0))
+
+
 def rescued(
     engine: sa.Engine, name: str, job: int, worker: int | None, queue: str
-) -> bool:
-    """Whether a job whose worker is gone was replaced by another one."""
+) -> Member | None:
+    """A migration whose worker is gone, with another job unless it is given up; None where nothing
+    was to be done. What is held by somebody is left to the next look.
+    """
     now = time.time()
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        again = records.lost_job(connection, name, job, worker, now)
-        if again:
+        database.hurry(connection)
+        of = jobs.lost(connection, name, job, worker, now)
+        if of is not None and of.state not in members.RESTING:
             version = queue.removeprefix(queue_of(""))
-            records.replaced_job(
+            members.replaced_job(
                 connection, name, put(app, connection, name, now, version)
             )
-    return again
+    return of
 
 
-def swept(engine: sa.Engine, once: Tell, idle: float = STALLED) -> list[str]:
+def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[str]:
     """Clear up what a database that ended in the middle has left; whose jobs were gone."""
     now = time.time()
     with engine.connect() as connection:
-        jobs = records.idle_jobs(connection, idle)
-    left = [name for job, name, *on in jobs if rescued(engine, name, job, *on)]
+        idle_ones = jobs.idle_jobs(connection, idle)
+    left = []
+    for job, name, *on in idle_ones:
+        with suppress(sa.exc.OperationalError):  # the next look tries again
+            if rescued(engine, name, job, *on):
+                left.append(name)
 
     app = app_for(engine)  # never opened: it writes over our connection
     with engine.begin() as connection:
-        records.sweep(connection)
-        records.close_left(connection, now)
-        found = records.orphans(connection)
+        database.hurry(connection)
+        jobs.sweep(connection)
+        jobs.close_left(connection, now)
+        found = jobs.orphans(connection)
         for of in found:
             job = put(app, connection, of.name, max(of.at, now), of.version)
-            records.replaced_job(connection, of.name, job)
+            members.replaced_job(connection, of.name, job)
     freed(engine, once)
     return [*left, *(of.name for of in found)]
 
@@ -279,34 +309,43 @@ def freed(engine: sa.Engine, tell: Tell) -> None:
     Those of another version are left to its workers. Where none of these lives, a store is opened
     only as it is: brought up, it would be none for the version that its migration belongs to.
     """
-    alive = records.workers(engine)
-    for name, of_version in records.left_accounts(engine):
+    crew = alive.workers(engine)
+    for name, of_version in occupancy.left(engine):
         ours = of_version == VERSION
-        if not ours and alive[of_version]:
+        if not ours and crew[of_version]:
             continue
         try:
-            if ours or records.has_store_of_now(engine, name):
-                records.free(engine, name)
+            if ours or occupancy.has_store_of_now(engine, name):
+                occupancy.free(engine, name)
             else:
                 tell(
                     f"{name}: its accounts stay taken, for its store is one of etl {of_version}, of"
                     " which no worker lives; start one, or stop it and add it again"
                 )
         except (StoreError, sa.exc.SQLAlchemyError) as error:
-            tell(f"{name}: its accounts stay taken: {records.said(error)}")
+            tell(f"{name}: its accounts stay taken: {database.said(error)}")
+
+
+async def lives(engine: sa.Engine, worker: str) -> None:
+    """Enter that a worker lives, until cancelled, however long it looks after others; that the
+    database is away is said by who looks.
+    """
+    while True:
+        with suppress(sa.exc.SQLAlchemyError):
+            await asyncio.to_thread(alive.seen, engine, worker, VERSION)
+        await asyncio.sleep(HEARTBEAT)
 
 
 async def rescues(
-    app: procrastinate.App, engine: sa.Engine, worker: str, tell: Tell
+    app: procrastinate.App, engine: sa.Engine, tell: Tell, hear: Hear
 ) -> None:
     """Look for workers that are gone, until cancelled; a database that is away is asked later."""
     once, forgets = _once(tell), 0.0
     while True:
         try:
-            await asyncio.to_thread(records.seen, engine, worker, VERSION)
-            await rescue(app, engine, tell, once)
+            await rescue(app, engine, tell, once, hear)
             if time.monotonic() >= forgets:
-                await asyncio.to_thread(records.forget_old, engine)
+                await asyncio.to_thread(turns.forget_old, engine)
                 forgets = time.monotonic() + FORGETS
         except Exception as error:  # whatever it is, the next look may succeed
             tell(

@@ -18,9 +18,10 @@ from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import Migration, load_migration
 from engine.store.journal import all_runs
 from engine.store.tables import Store
-from fleet import queue, records
+from fleet import queue
 from fleet.bundle import Bundle, packed, unpacked
-from fleet.records import Member
+from fleet.records import database, members, registry, reports
+from fleet.records.members import Member
 from fleet.wording import Told, worded
 from workbench import approval
 from workbench.staged import staged
@@ -40,7 +41,7 @@ def add(
 
     An approval that is registered stays where it holds for them: nobody else has it as a file.
     """
-    before = records.found(engine, told.name)
+    before = members.found(engine, told.name)
     kept = json.loads(before.settings) if before else {}
     kept, dropped = _still_there(spec, kept) if kept else ({}, ())
     for key in dropped:
@@ -80,7 +81,7 @@ def approve(
     """Approve a migration as it is registered; raises UsageError, or UnsafePlan where nobody can
     have looked at its sample.
     """
-    of = records.member(engine, name)
+    of = members.member(engine, name)
     if of.version != queue.VERSION:
         raise UsageError(
             f"{name} is of etl {of.version}, and this is {queue.VERSION} – approve it with that"
@@ -88,8 +89,8 @@ def approve(
         )
     told = Told(name, of.secrets)
     with (
-        _read(records.bundle_of(engine, name), told) as (spec, migration),
-        staged(migration, records.store_of(engine, name)) as kept,
+        _read(registry.bundle_of(engine, name), told) as (spec, migration),
+        staged(migration, database.store_of(engine, name)) as kept,
     ):
         assert kept is not None
         made = approval.approve(
@@ -113,7 +114,7 @@ def approve(
 
 def _check_report(engine: sa.Engine, name: str) -> None:
     """A store outlives `remove`, and the reports do not; raises UnsafePlan."""
-    if not records.reports_of(engine, name):
+    if not reports.last(engine, name):
         raise UnsafePlan(
             f"{name} has no report that anybody can have looked at – run a sample, and look at it:"
             f" etl fleet start {name} sample"
@@ -150,7 +151,7 @@ def _approved_before(engine: sa.Engine, before: Member | None) -> bytes:
     if before is None:
         return b""
     with tempfile.TemporaryDirectory() as folder:
-        spec = unpacked(records.bundle_of(engine, before.name), Path(folder))
+        spec = unpacked(registry.bundle_of(engine, before.name), Path(folder))
         path = approval.approval_path(spec)
         return path.read_bytes() if path.exists() else b""
 
@@ -178,8 +179,8 @@ def _moved(
     engine: sa.Engine, before: Member | None, name: str
 ) -> Iterator[str]:
     """What is not what a new name in an empty database would be."""
-    if before is None and records.has_store(engine, name):
-        yield f"{name}: its store {records.schema_of(name)} is there already, and goes on"
+    if before is None and database.has_store(engine, name):
+        yield f"{name}: its store {database.schema_of(name)} is there already, and goes on"
     if before is not None and before.version != queue.VERSION:
         yield (
             f"{name}: workers of etl {queue.VERSION} take it from now on, those of"
@@ -200,7 +201,7 @@ def _register(
         approved = "" if why_not else _approved_by(spec)
     if why_not:
         say(f"{told.name}: {why_not}")
-    before = records.register(
+    before = registry.register(
         engine,
         told.name,
         bundle,

@@ -17,6 +17,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from engine.errors import UsageError
+from fleet.waits import TAKES
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
@@ -80,7 +81,6 @@ LIBPQ = (
     "PGGEQO",
     "PGLOCALEDIR",
 )
-TAKES = 30.0  # seconds, at most, that a command may take
 
 
 @dataclass(frozen=True, slots=True)

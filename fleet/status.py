@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fleet import records
+from engine.report.words import counted
 from fleet.ending import Goal
-from fleet.records import RESTING, Member, Turn
+from fleet.records import alive, figures, members
+from fleet.records.figures import Turn
+from fleet.records.members import RESTING, Member
+from fleet.wording import needing
 
 COLUMNS = {
     "name": "migration",
@@ -45,23 +48,23 @@ def looked(engine: sa.Engine) -> dict[str, Any]:
     """All migrations, and how many workers of each version live."""
     return {
         "migrations": collected(engine),
-        "workers": dict(records.workers(engine)),
+        "workers": dict(alive.workers(engine)),
     }
 
 
 def collected(engine: sa.Engine) -> list[dict[str, Any]]:
     """One row for each migration."""
-    last = records.last_turns(engine)
+    last = figures.last_turns(engine)
     whole = _whole(engine)
-    deltas = records.last_turns(engine, ("delta",))
-    now, workers = time.time(), records.workers(engine)
+    deltas = figures.last_turns(engine, ("delta",))
+    now, workers = time.time(), alive.workers(engine)
     return [
         {
             **_row(of, last.get(of.name), now),
             **_counted(whole.get(of.name), deltas.get(of.name)),
             "workers": workers[of.version],
         }
-        for of in records.members(engine)
+        for of in members.members(engine)
     ]
 
 
@@ -69,10 +72,10 @@ def _whole(engine: sa.Engine) -> dict[str, Turn]:
     """The last turn of each migration that counted its records: a sample of a few is none where
     all have been moved since the last rollback.
     """
-    found = records.last_turns(engine, WHOLE)
-    runs = records.last_turns(engine, ("run",))
-    rollbacks = records.last_turns(engine, ("rollback",))
-    later = records.last_turns(engine, LATER)
+    found = figures.last_turns(engine, WHOLE)
+    runs = figures.last_turns(engine, ("run",))
+    rollbacks = figures.last_turns(engine, ("rollback",))
+    later = figures.last_turns(engine, LATER)
     for name, run in runs.items():
         undone = rollbacks.get(name)
         if found[name].stage == "sample" and (
@@ -169,7 +172,7 @@ def _delta(row: Mapping[str, Any]) -> str:
         return ""
     attention = row["changed_attention"]
     return f"{row['changed']:,} changed" + (
-        f", {attention:,} need attention" if attention else ""
+        f", {needing(attention)}" if attention else ""
     )
 
 
@@ -183,6 +186,8 @@ def _spent(uses: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
     return "" if value is None else str(value)
 
 
@@ -283,7 +288,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     needed = [row["name"] for row in rows if row["state"] in FOR_A_PERSON]
     findings = sum(row["attention"] or 0 for row in rows)
     said = [f"a person is needed for {', '.join(needed)}"] if needed else []
-    said += [f"{findings:,} findings need attention"] if findings else []
+    said += [needing(findings, "finding")] if findings else []
     more = sum(row.get("changed_attention") or 0 for row in rows)
     said += [f"{more:,} more of the last deltas"] if more else []
     left = without_workers(rows)
@@ -293,34 +298,57 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
         if left
         else []
     )
-    return f"{len(rows)} migrations: {states}; {'; '.join(said) or 'nobody is needed'}"
+    return f"{counted(len(rows), 'migration')}: {states}; {'; '.join(said) or 'nobody is needed'}"
 
 
+# where the columns have no room, each migration is a card
 _STYLE = (
-    "body{font:14px system-ui,sans-serif;margin:2rem;color:#222}"
-    "table{border-collapse:collapse}th,td{text-align:left;padding:.4rem .8rem;"
-    "border-bottom:1px solid #ddd;vertical-align:top}"
-    ".waiting td{background:#fdecea}.running td{background:#eef6ee}"
+    ":root{color-scheme:light dark;--text:#1a1f26;--back:#fff;--muted:#56606d;--line:#d8dee6;"
+    "--waiting:#fdecea;--running:#eef6ee}"
+    "@media (prefers-color-scheme:dark){:root{--text:#e6eaef;--back:#11151a;--muted:#9aa6b4;"
+    "--line:#303944;--waiting:#43201e;--running:#1a3023}}"
+    "body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:var(--text);background:var(--back)}"
+    "p{margin:.4rem 0;overflow-wrap:anywhere}table{border-collapse:collapse;margin-top:1.5rem}"
+    "th,td{text-align:left;padding:.4rem .7rem;vertical-align:top}th{color:var(--muted)}"
+    "thead,tbody{border-bottom:1px solid var(--line)}td[data-of^=next]{white-space:nowrap}"
+    ".reason td{padding-top:0;max-width:1px;overflow-wrap:anywhere}"
+    ".waiting{background:var(--waiting)}.running{background:var(--running)}"
+    "@media (max-width:1250px){body{margin:1rem}table,tbody,td{display:block}thead{display:none}"
+    "tbody{padding:.4rem 0}td{overflow-wrap:anywhere}td:empty{display:none}"
+    "tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr))}"
+    ".reason{display:block}.reason td{max-width:none}"
+    "td[data-of]::before{content:attr(data-of);display:block;color:var(--muted);font-size:12px}}"
 )
 
 
 def page(found: Mapping[str, Any], now: float) -> str:
     """The same as one page; what stands in it is text, whatever it looks like."""
     rows = found["migrations"]
-    titles = (*COLUMNS.values(), "reason")
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join(_line(row) for row in rows)
+    columns = _columns([shown(row) for row in rows])
+    head = "".join(f"<th>{escape(title)}</th>" for title in columns.values())
+    body = "".join(_line(row, columns) for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead>{body}</table>"
     said = (*versions(rows), crew(found["workers"]))
     lines = "".join(f"<p>{escape(line)}</p>" for line in said)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>etl fleet</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Migrations</h1>"
         f"<p>{escape(summary(rows))}, at {moment(now)} UTC</p>{lines}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></body></html>\n"
+        f"{table if rows else ''}</body></html>\n"
     )
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    texts = (*shown(row).values(), row["reason"])
-    cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
-    return f'<tr class="{escape(row["state"])}">{cells}</tr>'
+def _line(row: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    """A migration, and below it the reason, which may be long."""
+    text = shown(row)
+    cells = "".join(
+        f'<td data-of="{escape(title)}">{escape(text[key])}</td>'
+        for key, title in columns.items()
+    )
+    reason = (
+        f'<tr class="reason"><td colspan="{len(columns)}">{escape(row["reason"])}</td></tr>'
+        if row["reason"]
+        else ""
+    )
+    return f'<tbody class="{escape(row["state"])}"><tr>{cells}</tr>{reason}</tbody>'

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -32,17 +33,14 @@ from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
+from engine.report.words import counted
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
-from fleet.process import SILENCE
 from fleet.spent import today
+from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 
-HOLDS = 45.0  # seconds that the store's lease holds: another machine goes on within a minute
-# ... and at least so many longer than the destination takes to answer
-BEYOND = 15.0
-GRACE = 30.0  # seconds to end in, once the worker is gone
 SELDOM = 1.0  # seconds between two lines about how far it is
 TOKENS = 10.0  # seconds between two looks at what is spent
 GO, WORD = "go\n", "\n"
@@ -61,10 +59,12 @@ FIGURES = (
 
 def main() -> None:
     """Take the order, carry it out, say how it ended."""
+    # who starts a program in the background may have left it ignored: a turn is ended by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     say = _voice()
     order = json.loads(sys.stdin.readline())
     far = Far(say)
-    ended = carried_out(order, say, far)
+    ended = carried_out(order, say, listening(), far)
     held = far.held is not None
     say({"ended": {**ended, "held": held, "today": far.today}})
 
@@ -83,39 +83,65 @@ def _voice() -> Say:
     return say
 
 
-def _until_the_worker_ends() -> None:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the worker says: that it is there, and answers to what it was asked; "" is its end."""
+
+    words: SimpleQueue[str] = field(default_factory=SimpleQueue)
+    answers: SimpleQueue[str] = field(default_factory=SimpleQueue)
+
+
+def listening() -> Heard:
+    """What the worker says from now on."""
+    heard = Heard()
+    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
+    return heard
+
+
+def _hear(heard: Heard) -> None:
+    for word in sys.stdin:
+        heard.words.put(word)
+        if word != WORD:
+            heard.answers.put(word)
+    heard.words.put("")
+    heard.answers.put("")
+
+
+def _until_the_worker_ends(heard: Heard) -> None:
     """Its end of the pipe closes however it ends, killed as well; one that is frozen, or has lost
     the database, says nothing any more.
     """
-    heard = SimpleQueue[str]()
-    threading.Thread(target=_hear, args=(heard,), daemon=True).start()
     with suppress(Empty):
-        while heard.get(timeout=SILENCE):
+        while heard.words.get(timeout=SILENCE):
             pass
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(GRACE)
+    time.sleep(ENDS)
     os._exit(INTERRUPTED)
-
-
-def _hear(heard: SimpleQueue[str]) -> None:
-    for word in sys.stdin:
-        heard.put(word)
-    heard.put("")
 
 
 class Occupied(Exception):
     """Another migration is at work on an account, or the worker has gone."""
 
 
-def _asked(migration: Migration, say: Say) -> None:
-    """Say which accounts are needed, and wait for the word; raises Occupied."""
-    say({"accounts": occupied_by(migration, os.environ)})
-    word = WORD
-    while word == WORD:  # a slow start: the worker has said that it is there
-        word = sys.stdin.readline()
-    if word != GO:
+def _asked(migration: Migration, say: Say, heard: Heard, held: bool) -> None:
+    """Say which accounts are needed, and wait for the word; raises Occupied.
+
+    It is asked twice, before the store is opened and once it is `held`: who stood still in between
+    was taken for dead perhaps, and its accounts were given to another migration, which nobody can
+    do any more who does not hold the store.
+    """
+    say({"accounts": occupied_by(migration, os.environ), "held": held})
+    if heard.answers.get() != GO:
         raise Occupied
-    threading.Thread(target=_until_the_worker_ends, daemon=True).start()
+
+
+def _admitted(migration: Migration, say: Say, heard: Heard) -> None:
+    """The first word, from which on the turn lives by its worker's."""
+    _asked(migration, say, heard, False)
+    watch = threading.Thread(
+        target=_until_the_worker_ends, args=(heard,), daemon=True
+    )
+    watch.start()
 
 
 def _holds(order: Mapping[str, Any]) -> float:
@@ -125,7 +151,9 @@ def _holds(order: Mapping[str, Any]) -> float:
     return max(HOLDS, timeout + BEYOND)
 
 
-def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
+def carried_out(
+    order: Mapping[str, Any], say: Say, heard: Heard, far: Far
+) -> dict[str, Any]:
     """Do what an order says; how it ended, by exit code."""
     try:
         with held(
@@ -134,9 +162,10 @@ def carried_out(order: Mapping[str, Any], say: Say, far: Far) -> dict[str, Any]:
             order["store"],
             progress=far.progress,
             log=far.heard,
-            admit=lambda migration: _asked(migration, say),
+            admit=lambda migration: _admitted(migration, say, heard),
             holds=_holds(order),
         ) as found:
+            _asked(found.migration, say, heard, True)
             far.held = found
             try:
                 return _done(found, order)
@@ -186,7 +215,7 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     migration = OpenMigration(found, APPROVALS)
     if stage == "rollback":
         undone = migration.rollback()
-        kept = f"{len(undone.kept)} rows were kept, {len(undone.failed)} failed"
+        kept = f"{_kept(len(undone.kept))}, {len(undone.failed)} failed"
         verdict = {
             "run": undone.run,
             "undone": undone.undone,
@@ -219,6 +248,11 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     )
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": verdict, "files": files}
+
+
+def _kept(many: int) -> str:
+    were = "was" if many == 1 else "were"
+    return f"{counted(many, 'row')} {were} kept"
 
 
 def _planned(plan: Plan) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.report.words import counted
+
 # what is said of which error, and what is said instead; SPEC is the spec's file, or the word
 STEPS = (
     # not approved, or another mapping was
@@ -114,6 +116,12 @@ class Told:
     more: str = ""  # said to this turn, and to be said again
 
 
+def needing(many: int, what: str = "") -> str:
+    """`1 finding needs attention`, `2 findings need attention`, `2 need attention`."""
+    subject = counted(many, what) if what else f"{many:,}"
+    return f"{subject} {'needs' if many == 1 else 'need'} attention"
+
+
 def worded(text: str, spec: Path, told: Told) -> str:
     """A message about an unpacked spec, with the files' names in their project and with commands
     that are to be had; what has changed in a mapping is left out.
@@ -122,14 +130,17 @@ def worded(text: str, spec: Path, told: Told) -> str:
     for said, instead in STEPS:
         text = re.sub(_pattern(said, spec), _filled(instead, told), text)
     root = spec.parent.parent
-    # the longer one first: the other one may be its end
-    for folder in (str(root), os.path.relpath(root)):
+    # as seen from anywhere, from the worker's folder and from the turn's; the longer one first: the
+    # others may be its end
+    for folder in (str(root), os.path.relpath(root), root.name):
         text = text.replace(f"{folder}{os.sep}", "")
     return text
 
 
 def _pattern(said: str, spec: Path) -> str:
-    files = "|".join(map(re.escape, (str(spec), os.path.relpath(spec), "SPEC")))
+    in_turn = str(spec.relative_to(spec.parents[2]))
+    names = (str(spec), os.path.relpath(spec), in_turn, "SPEC")
+    files = "|".join(map(re.escape, names))
     return re.escape(said).replace("SPEC", f"(?P<file>{files})")
 
 

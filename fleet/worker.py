@@ -23,7 +23,6 @@ from procrastinate import exceptions
 
 from engine.connector.auth import redactor
 from engine.errors import EtlError, StoreError, UsageError
-from fleet import records
 from fleet.bundle import unpacked
 from fleet.ending import (
     CRASHED,
@@ -38,26 +37,31 @@ from fleet.ending import (
     over,
 )
 from fleet.lines import leave_out_ends
-from fleet.notify import PATIENCE, News, tell_of
+from fleet.notify import News, tell_of
 from fleet.process import Found, plain, started
 from fleet.queue import (
-    HEARTBEAT,
-    STALLED,
     VERSION,
     Again,
     app_for,
+    lives,
     queue_of,
     rescues,
 )
-from fleet.secrets import Secrets, hidden, inherited, variables
-from fleet.wording import Told, worded
-
-SLICE = (
-    1800.0  # seconds of a turn, after which it makes room for others that wait
+from fleet.records import (
+    alive,
+    database,
+    figures,
+    jobs,
+    members,
+    occupancy,
+    registry,
+    reports,
+    turns,
 )
-POLLS = 2.0  # seconds: a turn whose time has come begins so soon
-AWAY = 2.0  # seconds until a database that is away is asked again
-ENTERED = 60.0  # seconds that the end of a turn is tried to be entered
+from fleet.secrets import Secrets, hidden, inherited, variables
+from fleet.waits import ASKS, DEAD, ENTERED, HEARTBEAT, POLLS, SLICE, TOLD
+from fleet.wording import Told, needing, worded
+
 AWAY_ERRORS = (
     exceptions.ConnectorException,
     sa.exc.SQLAlchemyError,
@@ -101,14 +105,14 @@ async def work(worker: Worker) -> None:
         except (*AWAY_ERRORS, OSError) as error:
             worker.tell(
                 f"the database cannot be used ({type(error).__name__}); it is asked again in"
-                f" {AWAY:.0f} s"
+                f" {ASKS:.0f} s"
             )
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), AWAY)
+                await asyncio.wait_for(stopping.wait(), ASKS)
     with suppress(sa.exc.SQLAlchemyError):
-        await asyncio.to_thread(records.gone, worker.engine, worker.name)
+        await asyncio.to_thread(alive.gone, worker.engine, worker.name)
     if worker.telling:
-        await asyncio.wait(worker.telling, timeout=PATIENCE)
+        await asyncio.wait(worker.telling, timeout=TOLD)
 
 
 async def _until(stopping: asyncio.Event, worker: Worker) -> None:
@@ -124,21 +128,21 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
         looking = asyncio.create_task(
-            rescues(app, worker.engine, worker.name, worker.tell)
+            rescues(app, worker.engine, worker.tell, partial(_notify, worker))
         )
+        living = asyncio.create_task(lives(worker.engine, worker.name))
         try:
             await asyncio.wait(
-                {working, stopped, looking},
+                {working, stopped, looking, living},
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if stopping.is_set():
                 leave_out_ends()
         finally:
-            for task in (stopped, looking, working):
+            tasks = (working, looking, living, stopped)
+            for task in reversed(tasks):
                 task.cancel()
-            ended = await asyncio.gather(
-                working, looking, stopped, return_exceptions=True
-            )
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
     if isinstance(ended[0], Exception):
         raise ended[0]
     if not stopping.is_set():
@@ -151,12 +155,12 @@ async def _working(
     await app.run_worker_async(
         queues=[queue],
         concurrency=concurrency,
-        shutdown_graceful_timeout=0.1,  # a turn ends by itself within PATIENCE, then
+        shutdown_graceful_timeout=0.1,  # a turn ends by itself within ENDS, then
         delete_jobs="always",  # the turns are entered in tables of our own
         install_signal_handlers=False,
         fetch_job_polling_interval=POLLS,
         update_heartbeat_interval=HEARTBEAT,
-        stalled_worker_timeout=STALLED,
+        stalled_worker_timeout=DEAD,
     )
 
 
@@ -167,32 +171,32 @@ async def turn(worker: Worker, name: str, job: int) -> None:
     """Take one turn of a migration; raises Again where another one is to follow."""
     engine = worker.engine
     try:
-        of = await asyncio.to_thread(records.member, engine, name)
+        of = await asyncio.to_thread(members.member, engine, name)
     except UsageError:  # removed meanwhile
         return
-    if of.goal is None or of.state in records.RESTING or of.job != job:
+    if of.goal is None or of.state in members.RESTING or of.job != job:
         return
 
     now = time.time()
     at = of.at if of.state != "running" else now
     at = max(at, opening(of.goal.window, now))
-    if of.goal.until and max(at, now) > of.goal.until:
+    if of.goal.until and at > of.goal.until:
         await _too_late(worker, of, of.goal)
         return
     if at > now + 1:
         raise Again(at)
 
     begun = await asyncio.to_thread(
-        records.begin_turn, engine, of, of.goal.stage, worker.name, now
+        turns.begin, engine, of, of.goal.stage, worker.name, now
     )
     if begun:
         await _taken(worker, of, of.goal, begun, now)
 
 
-async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
+async def _too_late(worker: Worker, of: members.Member, goal: Goal) -> None:
     """No turn may begin any more."""
     follows = over(goal, of.reason)
-    if await asyncio.to_thread(records.rest, worker.engine, of, follows):
+    if await asyncio.to_thread(members.rest, worker.engine, of, follows):
         worker.tell(f"{of.name}: the time for {goal.stage} is over")
         what = "failed" if follows.reason else "done"
         _notify(
@@ -202,7 +206,7 @@ async def _too_late(worker: Worker, of: records.Member, goal: Goal) -> None:
 
 
 async def _taken(
-    worker: Worker, of: records.Member, goal: Goal, begun: int, began: float
+    worker: Worker, of: members.Member, goal: Goal, begun: int, began: float
 ) -> None:
     """A turn that has been entered, to its end; it was judged at `began` that it may begin."""
     ended, verdict = await _had(worker, of, goal, begun, began)
@@ -230,7 +234,7 @@ async def _taken(
 
 
 async def _had(
-    worker: Worker, of: records.Member, goal: Goal, begun: int, began: float
+    worker: Worker, of: members.Member, goal: Goal, begun: int, began: float
 ) -> tuple[Ended, Mapping[str, Any]]:
     """How a turn ended, whatever was in its way, and its verdict."""
     try:
@@ -240,7 +244,7 @@ async def _had(
         return Ended(error.exit_code, plain(str(error))), {}
     except asyncio.CancelledError:
         return Ended(INTERRUPTED), {}  # before it had a process
-    except records.AWAY:
+    except database.AWAY:
         return Ended(StoreError.exit_code, WAS_AWAY), {}  # the same
     except OSError as error:
         why = f"{worker.name} cannot work in {worker.folder}: {error.strerror or error}"
@@ -253,13 +257,13 @@ async def _had(
         return Ended(CRASHED, reason), {}
 
 
-async def _parted(worker: Worker, of: records.Member) -> str:
+async def _parted(worker: Worker, of: members.Member) -> str:
     """What became of a turn whose end nobody waited for."""
     with suppress(sa.exc.SQLAlchemyError):
-        now = await asyncio.to_thread(records.found, worker.engine, of.name)
+        now = await asyncio.to_thread(members.found, worker.engine, of.name)
         if now is None:
             return "this turn was taken for dead, and the migration is removed"
-        if now.state in records.RESTING:
+        if now.state in members.RESTING:
             return f"this turn was taken for dead; the migration is {now.state}"
     return "this turn was taken for dead, and goes on elsewhere"
 
@@ -271,16 +275,15 @@ async def _counted(
     if news.what != "attention" or not many:
         return news
     before = None
-    with suppress(*records.AWAY):
+    with suppress(*database.AWAY):
         before = await asyncio.to_thread(
-            records.last_done, engine, news.name, (news.stage,), begun
+            figures.last_done, engine, news.name, (news.stage,), begun
         )
     if before is not None and before.verdict.get("attention") == many:
-        reason = f"{many:,} findings need attention, as many as before"
+        reason = f"{needing(many, 'finding')}, as many as before"
         return replace(news, what="done", reason=reason)
-    needs = "1 finding needs" if many == 1 else f"{many:,} findings need"
     step = f"etl fleet report {news.name} --out DIR"
-    return replace(news, reason=f"{needs} attention – {step}")
+    return replace(news, reason=f"{needing(many, 'finding')} – {step}")
 
 
 @contextmanager
@@ -296,18 +299,18 @@ def _placed(worker: Worker, name: str) -> Iterator[Path]:
 
 async def _carried_out(
     worker: Worker,
-    of: records.Member,
+    of: members.Member,
     goal: Goal,
     begun: int,
     began: float,
     place: Path,
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
-    bundle = await asyncio.to_thread(records.bundle_of, worker.engine, of.name)
+    bundle = await asyncio.to_thread(registry.bundle_of, worker.engine, of.name)
     spec = await asyncio.to_thread(unpacked, bundle, place)
     secrets = await variables(worker.secrets, of.secrets)
     env = inherited(os.environ) | secrets
-    store = records.store_of(worker.engine, of.name)
+    store = database.store_of(worker.engine, of.name)
     order = {
         "spec": str(spec),
         "store": store,
@@ -352,24 +355,25 @@ def _heard(
 ) -> str:
     """Enter what a turn says of itself; what keeps it from an account, or ""."""
     if "now" in said:
-        records.progress(worker.engine, begun, said["now"])
+        turns.progress(worker.engine, begun, said["now"])
     if "accounts" not in said:
         return ""
     accounts = said["accounts"]
     try:
-        other = records.occupy(
+        other = occupancy.occupy(
             worker.engine, begun, name, accounts, time.time()
         )
     except sa.exc.SQLAlchemyError:
         return WAS_AWAY
     if other:
-        return records.busy(other)
-    worker.tell(f"{name} begins")
+        return occupancy.busy(other)
+    if said.get("held"):
+        worker.tell(f"{name} begins")
     return ""
 
 
 async def _looked_at(
-    worker: Worker, of: records.Member, begun: int, began: float
+    worker: Worker, of: members.Member, begun: int, began: float
 ) -> Found:
     """Whether a turn has to end: its window closes, others wait while it had its share, or it was
     taken for dead.
@@ -392,20 +396,20 @@ async def _looked_at(
 def _stands(
     worker: Worker, name: str, begun: int, had_its_share: bool
 ) -> Found:
-    if not records.goes_on(worker.engine, begun):
+    if not turns.goes_on(worker.engine, begun):
         return "is lost"
     if not had_its_share:
         return "goes on"
     # a place that is free takes what is due at once
-    waiting = records.due(worker.engine, queue_of(VERSION), 2 * POLLS)
-    if waiting or records.is_waited_for(worker.engine, name):
+    waiting = jobs.due(worker.engine, queue_of(VERSION), 2 * POLLS)
+    if waiting or occupancy.is_waited_for(worker.engine, name):
         return "is over"
     return "goes on"
 
 
 def _is_waited_for(worker: Worker, name: str) -> bool:
     with suppress(sa.exc.SQLAlchemyError):
-        return records.is_waited_for(worker.engine, name)
+        return occupancy.is_waited_for(worker.engine, name)
     return False
 
 
@@ -424,7 +428,7 @@ async def _keep(
         }
         if found:
             await asyncio.to_thread(
-                records.keep_reports, worker.engine, name, begun, found
+                reports.keep, worker.engine, name, begun, found
             )
     except (OSError, sa.exc.SQLAlchemyError) as error:
         worker.tell(
@@ -434,7 +438,7 @@ async def _keep(
 
 async def _entered(
     worker: Worker,
-    of: records.Member,
+    of: members.Member,
     goal: Goal,
     begun: int,
     ended: Ended,
@@ -446,7 +450,7 @@ async def _entered(
         now = time.time()
         follows = after(goal, ended, of.failures, now)
         enter = partial(
-            records.end_turn,
+            turns.end,
             worker.engine,
             begun,
             of,
@@ -457,10 +461,10 @@ async def _entered(
         )
         try:
             return await asyncio.to_thread(enter)
-        except records.AWAY:
+        except database.AWAY:
             if time.time() > end:
                 raise
-            await asyncio.sleep(AWAY)
+            await asyncio.sleep(ASKS)
 
 
 def _notify(worker: Worker, news: News) -> None:

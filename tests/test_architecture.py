@@ -58,11 +58,18 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.commands.options", False),
     ("workbench.commands.connector_check workbench.commands.connector_new", False),
     ("workbench.commands.*", False),
-    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts fleet.notify fleet.spent", False),
-    ("fleet.process fleet.turn", False),
-    ("fleet.records", False),
-    ("fleet.queue fleet.status fleet.forecast", False),
-    ("fleet.worker fleet.metrics", False),
+    ("fleet.waits", False),
+    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts fleet.notify fleet.spent fleet.lines fleet.places fleet.wording fleet.forecast", False),
+    ("fleet.process", False),
+    ("fleet.turn", False),
+    ("fleet.records.database", False),
+    ("fleet.records.tables", False),
+    ("fleet.records.members", False),
+    ("fleet.records.registry fleet.records.occupancy", False),
+    ("fleet.records.turns fleet.records.figures fleet.records.reports fleet.records.alive", False),
+    ("fleet.records.jobs", False),
+    ("fleet.queue fleet.status", False),
+    ("fleet.registering fleet.worker fleet.metrics", False),
     ("fleet.cli", False),
     ("workbench.cli", False),
     ("workbench.__main__", False),
@@ -155,12 +162,12 @@ def row_of(module: str) -> int:
 
 
 def layered_files() -> list[Path]:
-    """The engine's and the workbench's modules without the empty package files."""
-    return [path for path in files("engine", "workbench") if path.name != "__init__.py"]
+    """The modules of the engine, the workbench and the fleet without the empty package files."""
+    return [path for path in files("engine", "workbench", "fleet") if path.name != "__init__.py"]
 
 
 def test_every_module_has_its_place() -> None:
-    """A new module of the engine or the workbench is entered in the table of layers."""
+    """A new module of the engine, the workbench or the fleet is entered in the table of layers."""
     assert [shown(path) for path in layered_files() if row_of(name_of(path)) < 0] == []
 
 
@@ -170,7 +177,7 @@ def test_imports_run_one_way() -> None:
     for path in layered_files():
         row = row_of(name_of(path))
         for found, line, _ in imports(path):
-            other = row_of(found) if found.startswith(("engine.", "workbench.")) else -1
+            other = row_of(found) if found.startswith(("engine.", "workbench.", "fleet.")) else -1
             if other > row or (other == row and not LAYERS[row][1]):
                 wrong.append(f"{shown(path)}:{line}: imports {found}")
     assert wrong == []
@@ -451,18 +458,18 @@ def test_functions_are_simple() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-ROOMS = sorted(path.parent.name for path in (ROOT / "engine").glob("*/__init__.py"))
+ROOMS = sorted(shown(path.parent) for folder in ("engine", "fleet") for path in (ROOT / folder).glob("*/__init__.py"))
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_each_room_names_its_door(room: str) -> None:
     """The docstring of a room names the functions to begin with, and they are there."""
-    text = ast.get_docstring(tree(ROOT / "engine" / room / "__init__.py")) or ""
+    text = ast.get_docstring(tree(ROOT / room / "__init__.py")) or ""
     door = re.search(r"^Door: (.+)\.$", text, re.MULTILINE)
     assert door, text
     for name in door[1].split(", "):
         module, _, function = name.partition(".")
-        defined = {getattr(node, "name", "") for node in tree(ROOT / "engine" / room / f"{module}.py").body}
+        defined = {getattr(node, "name", "") for node in tree(ROOT / room / f"{module}.py").body}
         assert function in defined, name
 
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from fleet import records
 from fleet.process import started
+from fleet.records import database
 from fleet.status import collected
 from tests import postgres
 from tests.e2e.driving import ETL, SPEC, Done, Pair, checkout, environment, etl
@@ -224,7 +224,7 @@ def fleet(folder: Path, server: str = "") -> Iterator[Fleet]:
     """A fleet in a new database, or on a server of the test's own; its workers end with it."""
     folder.mkdir(exist_ok=True)
     with nullcontext(server) if server else postgres.database() as url:
-        made = Fleet(url, folder, records.connect(url))
+        made = Fleet(url, folder, database.connect(url))
         made.etl("init")
         try:
             yield made

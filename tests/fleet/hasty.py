@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from fleet import records
+from fleet.records import database
 from fleet.secrets import Secrets
 from fleet.worker import Worker, work
 
 if __name__ == "__main__":
     seconds, _, secrets, _, place = sys.argv[1:]
-    engine = records.connect(os.environ["ETL_FLEET_DB"])
+    engine = database.connect(os.environ["ETL_FLEET_DB"])
     asyncio.run(work(Worker(engine, Path(place).absolute(), Secrets(Path(secrets)), 1, print, slice=float(seconds))))

@@ -14,7 +14,7 @@ from engine.errors import StoreError, UsageError
 from fleet import cli, queue
 from fleet.lines import Lines
 from fleet.metrics import serve
-from fleet.records import connect
+from fleet.records.database import connect
 from tests import postgres
 from tests.fleet.commands import typed
 

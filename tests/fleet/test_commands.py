@@ -16,8 +16,9 @@ from procrastinate.schema import SchemaManager
 from psycopg.conninfo import conninfo_to_dict
 
 from engine.errors import StoreError, UsageError
-from fleet import queue, records
+from fleet import queue
 from fleet.cli import fleet_group
+from fleet.records import alive, database, members, tables
 from fleet.secrets import inherited
 from fleet.status import collected, summary
 from tests import postgres
@@ -27,11 +28,11 @@ from tests.fleet.commands import typed
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def registered(url: str) -> records.Member:
+def registered(url: str) -> members.Member:
     """The one migration."""
-    engine = records.connect(url)
+    engine = database.connect(url)
     try:
-        (of,) = records.members(engine)
+        (of,) = members.members(engine)
         return of
     finally:
         engine.dispose()
@@ -70,16 +71,16 @@ def test_mistakes_are_told_by_the_name_of_their_option(url: str, tmp_path: Path)
 def test_a_migration_that_no_worker_takes_needs_somebody(url: str, tmp_path: Path) -> None:
     """Where something is to be done, and no worker of its version was seen lately, the summary says so."""
     typed(url, "add", "acme", str(checkout(tmp_path / "project") / SPEC))
-    engine = records.connect(url)
+    engine = database.connect(url)
     assert summary(collected(engine)).endswith("nobody is needed")
     typed(url, "start", "acme", "sample")
     assert summary(collected(engine)).endswith(f"no worker of etl {queue.VERSION} for acme")
-    records.seen(engine, "a:1", "0.0.1")
+    alive.seen(engine, "a:1", "0.0.1")
     assert "no worker" in summary(collected(engine))
-    records.seen(engine, "b:1", queue.VERSION)
+    alive.seen(engine, "b:1", queue.VERSION)
     assert summary(collected(engine)).endswith("nobody is needed")
-    assert records.workers(engine, seconds=-1.0) == {}
-    records.gone(engine, "b:1")
+    assert alive.workers(engine, seconds=-1.0) == {}
+    alive.gone(engine, "b:1")
     assert "no worker" in summary(collected(engine))
     engine.dispose()
 
@@ -134,10 +135,17 @@ def test_an_older_fleet_is_told_what_to_do(url: str) -> None:
 @pytest.mark.parametrize("password", ["a@b", "p:w/d?x=1#&%41", "p w'\"\\"])
 def test_a_password_beside_the_address_may_be_any(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever PGPASSWORD holds reaches the queue's driver and the turns' stores as it is; an address's own comes first."""
-    engine = records.connect("postgresql://fleet@db/fleet", password)
+    engine = database.connect("postgresql://fleet@db/fleet", password)
     assert conninfo_to_dict(queue.conninfo(engine))["password"] == password
-    assert sa.make_url(records.store_of(engine, "acme")).password == password
-    assert records.connect("postgresql://fleet:own@db/fleet", password).url.password == "own"
+    assert sa.make_url(database.store_of(engine, "acme")).password == password
+    assert database.connect("postgresql://fleet:own@db/fleet", password).url.password == "own"
+
+
+def test_an_address_keeps_its_own_options() -> None:
+    """What an address says to its server, as which of many databases is meant, is said with the bound of a glance as well."""
+    engine = database.connect("postgresql://fleet@db/fleet?options=endpoint%3Dacme")
+    assert sa.make_url(database.store_of(engine, "acme")).query["options"] == "endpoint=acme"
+    assert sa.make_url(database.store_of(engine, "acme", 1.0)).query["options"] == "endpoint=acme -clock_timeout=1000"
 
 
 def test_a_command_takes_the_password_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,12 +172,12 @@ def test_an_address_may_leave_all_to_libpq(url: str, monkeypatch: pytest.MonkeyP
     for name, value in said.items():
         monkeypatch.setenv(name, str(value))
     engine = fleet_group.commands["status"].make_context("status", ["--db", f"postgresql://{where.path}"]).params["engine"]
-    records.check(engine)
-    assert conninfo_to_dict(queue.conninfo(engine))["password"] == "a@b" and "a@b" not in records.shown(engine)
-    store = records.store_of(engine, "acme")
+    tables.check(engine)
+    assert conninfo_to_dict(queue.conninfo(engine))["password"] == "a@b" and "a@b" not in database.shown(engine)
+    store = database.store_of(engine, "acme")
     assert sa.make_url(store).query["password"] == "a@b"
     opens = "import sys; from engine.store.tables import open_store; open_store(sys.stdin.read()).close()"
     program = [sys.executable, "-c", opens]
     subprocess.run(program, input=store, text=True, env=inherited(os.environ), cwd=ROOT, check=True, timeout=60)
-    assert records.has_store(engine, "acme")
+    assert database.has_store(engine, "acme")
     engine.dispose()

@@ -31,11 +31,20 @@ from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import load_migration
 from engine.store.journal import end_run, start_run
 from engine.store.tables import open_store
-from fleet import process, queue, records, registering, worker
+from fleet import process, queue, registering, worker
 from fleet.cli import fleet_group
 from fleet.ending import Ended, Next
 from fleet.lines import LOGGERS, speak_in_lines
 from fleet.notify import News
+from fleet.records import (
+    alive,
+    database,
+    figures,
+    members,
+    registry,
+    reports,
+    turns,
+)
 from fleet.secrets import Secrets
 from fleet.status import moment
 from fleet.wording import STEPS, Told, worded
@@ -61,7 +70,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def engine(url: str) -> Iterator[sa.Engine]:
     """The database's connections."""
-    made = records.connect(url)
+    made = database.connect(url)
     yield made
     made.dispose()
 
@@ -83,39 +92,39 @@ def test_an_approval_stays_while_it_holds(url: str, engine: sa.Engine, project: 
     path = approve(project, "Ana")
     old = path.read_bytes()
     typed(url, "add", "acme", str(project))
-    assert records.member(engine, "acme").approved == "Ana"
+    assert members.member(engine, "acme").approved == "Ana"
     path.unlink()
     typed(url, "add", "acme", str(project))
-    assert records.member(engine, "acme").approved == "Ana"
+    assert members.member(engine, "acme").approved == "Ana"
 
     edit(project, ("records: 200", "records: 100"), ("language: en", "language: es"))
     capsys.readouterr()
     typed(url, "add", "acme", str(project))
-    assert records.member(engine, "acme").approved == "" and "it takes a new sample" in capsys.readouterr().out
+    assert members.member(engine, "acme").approved == "" and "it takes a new sample" in capsys.readouterr().out
     approve(project, "Bo")
     typed(url, "add", "acme", str(project))
-    assert records.member(engine, "acme").approved == "Bo"
+    assert members.member(engine, "acme").approved == "Bo"
     path.write_bytes(old)
     typed(url, "add", "acme", str(project))
-    assert records.member(engine, "acme").approved == "Bo"
+    assert members.member(engine, "acme").approved == "Bo"
 
 
 def test_files_are_replaced_only_where_they_are_those_that_were_read(url: str, engine: sa.Engine, project: Path) -> None:
     """What somebody else has registered meanwhile is not replaced by what was approved before."""
     typed(url, "add", "acme", str(project))
-    first, looked_at = records.bundle_of(engine, "acme"), records.member(engine, "acme")
+    first, looked_at = registry.bundle_of(engine, "acme"), members.member(engine, "acme")
     said = {"version": queue.VERSION, "secrets": "acme", "approved": "Ana", "settings": "{}"}
     typed(url, "add", "acme", str(project), "--set", "language=es")
     with pytest.raises(UsageError, match="registered anew meanwhile"):
-        records.register(engine, "acme", first, looked_at, **said)
-    assert records.member(engine, "acme").approved == ""
+        registry.register(engine, "acme", first, looked_at, **said)
+    assert members.member(engine, "acme").approved == ""
 
-    same_files = records.member(engine, "acme")
+    same_files = members.member(engine, "acme")
     typed(url, "add", "acme", str(project), "--secrets", "other")
-    assert records.member(engine, "acme").bundle == same_files.bundle
+    assert members.member(engine, "acme").bundle == same_files.bundle
     with pytest.raises(UsageError, match="registered anew meanwhile"):
-        records.register(engine, "acme", first, same_files, **said)
-    assert records.member(engine, "acme").secrets == "other"
+        registry.register(engine, "acme", first, same_files, **said)
+    assert members.member(engine, "acme").secrets == "other"
 
 
 def test_a_setting_that_the_spec_has_no_more_is_dropped(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +132,7 @@ def test_a_setting_that_the_spec_has_no_more_is_dropped(url: str, engine: sa.Eng
     typed(url, "add", "acme", str(project), "--set", "language=es")
     postgres.execute(url, """UPDATE fleet.migrations SET settings = '{"language": "es", "gone": 1}'""")
     typed(url, "add", "acme", str(project))
-    assert json.loads(records.member(engine, "acme").settings) == {"language": "es"}
+    assert json.loads(members.member(engine, "acme").settings) == {"language": "es"}
     assert "acme: --set gone is dropped" in capsys.readouterr().out
     with pytest.raises(UsageError, match="no setting 'gone'"):
         typed(url, "add", "acme", str(project), "--set", "gone=1")
@@ -140,7 +149,7 @@ def test_another_version_is_named(url: str, engine: sa.Engine, project: Path, ca
     assert "for workers of etl 0.0.1" in said and "no worker of etl 0.0.1 lives – start one" in said
     typed(url, "stop", "acme")
     typed(url, "add", "acme", str(project))
-    assert records.member(engine, "acme").version == queue.VERSION and "those of 0.0.1 no more" in capsys.readouterr().out
+    assert members.member(engine, "acme").version == queue.VERSION and "those of 0.0.1 no more" in capsys.readouterr().out
 
 
 def test_an_old_store_is_named(url: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +162,7 @@ def test_an_old_store_is_named(url: str, project: Path, capsys: pytest.CaptureFi
 def sampled(engine: sa.Engine, spec: Path) -> None:
     """A sample in the store of `acme`, as a turn leaves it."""
     migration = load_migration(spec, {})
-    with closing(open_store(records.store_of(engine, "acme"))) as store:
+    with closing(open_store(database.store_of(engine, "acme"))) as store:
         with store.begin() as connection:
             run = start_run(connection, "run --sample", 0.0, "")
             end_run(connection, run, 1.0, "done")
@@ -163,12 +172,12 @@ def sampled(engine: sa.Engine, spec: Path) -> None:
 def begun(url: str, engine: sa.Engine, stage: str) -> int:
     """A turn of `acme` that goes on."""
     typed(url, "start", "acme", stage)
-    return records.begin_turn(engine, records.member(engine, "acme"), stage, "a:1", time.time())
+    return turns.begin(engine, members.member(engine, "acme"), stage, "a:1", time.time())
 
 
 def ended(engine: sa.Engine, turn: int, verdict: dict[str, Any], code: int = 0) -> None:
     """Its end."""
-    records.end_turn(engine, turn, records.member(engine, "acme"), Ended(code, held=True), Next("idle"), time.time(), verdict)
+    turns.end(engine, turn, members.member(engine, "acme"), Ended(code, held=True), Next("idle"), time.time(), verdict)
 
 
 def test_a_sample_that_nobody_can_see_is_none(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +185,7 @@ def test_a_sample_that_nobody_can_see_is_none(url: str, engine: sa.Engine, proje
     sampled(engine, project)
     typed(url, "add", "acme", str(project))
     turn = begun(url, engine, "sample")
-    records.keep_reports(engine, "acme", turn, {"report.html": b"x"})
+    reports.keep(engine, "acme", turn, {"report.html": b"x"})
     ended(engine, turn, {})
     typed(url, "approve", "acme", "--by", "Ana", "--despite", "a test")
     assert "instead of" not in capsys.readouterr().out
@@ -186,7 +195,7 @@ def test_a_sample_that_nobody_can_see_is_none(url: str, engine: sa.Engine, proje
     typed(url, "add", "acme", str(project))
     with pytest.raises(UnsafePlan, match=r"no report that anybody .* etl fleet start acme sample"):
         typed(url, "approve", "acme", "--by", "Ana", "--despite", "a test")
-    assert records.member(engine, "acme").approved == ""
+    assert members.member(engine, "acme").approved == ""
 
 
 # -- next steps
@@ -306,11 +315,11 @@ def test_stages_that_need_a_word(url: str, engine: sa.Engine, project: Path) -> 
         with pytest.raises(UsageError, match=told):
             typed(url, "start", "acme", *words)
     typed(url, "start", "acme", "run", "--yes")
-    goal = records.member(engine, "acme").goal
+    goal = members.member(engine, "acme").goal
     assert goal is not None and goal.yes and goal.stage == "run" and not (goal.remake_fields or goal.refresh)
     typed(url, "stop", "acme")
     typed(url, "start", "acme", "run", "--remake-fields", "--refresh")
-    goal = records.member(engine, "acme").goal
+    goal = members.member(engine, "acme").goal
     assert goal is not None and goal.remake_fields and goal.refresh and not goal.yes
 
 
@@ -331,13 +340,13 @@ def test_a_yes_leaves_the_times_of_a_delta(
 
     waits(2_000_000_000.0)
     typed(url, "start", "acme", "delta", "--yes", *more)
-    goal = records.member(engine, "acme").goal
+    goal = members.member(engine, "acme").goal
     assert goal is not None and (goal.every, goal.until, goal.window) == times and goal.yes and not goal.good
     assert "every 1800 s after it until 2033-05-18" in capsys.readouterr().out
     for until, words in ((1_000_000.0, ("delta", "--yes")), (2_000_000_000.0, ("run", "--yes")), (2_000_000_000.0, ("delta",))):
         waits(until)
         typed(url, "start", "acme", *words)
-        goal = records.member(engine, "acme").goal
+        goal = members.member(engine, "acme").goal
         assert goal is not None and (goal.every, goal.until, goal.window) == (0.0, 0.0, ""), words
 
 
@@ -347,12 +356,12 @@ def test_a_stop_leaves_what_rests(url: str, engine: sa.Engine, project: Path, ca
         typed(url, "add", name, str(project))
     postgres.execute(url, "UPDATE fleet.migrations SET state = 'waiting', reason = 'look' WHERE name = 'acme'")
     typed(url, "start", "bolt", "run")
-    of = records.member(engine, "bolt")
-    records.begin_turn(engine, of, "run", "a:1", time.time())
+    of = members.member(engine, "bolt")
+    turns.begin(engine, of, "run", "a:1", time.time())
     capsys.readouterr()
     typed(url, "stop", "acme", "bolt")
     assert capsys.readouterr().out.splitlines() == ["acme is waiting already", "bolt is stopped; it ends after its calls in flight"]
-    assert (records.member(engine, "acme").reason, records.member(engine, "bolt").state) == ("look", "stopped")
+    assert (members.member(engine, "acme").reason, members.member(engine, "bolt").state) == ("look", "stopped")
 
 
 @pytest.mark.parametrize("words", [(), ("--secrets", "nowhere"), ("--secrets", "file"), ("--secrets", ".", "--secrets-command", "true"),
@@ -376,7 +385,7 @@ def test_words_that_are_missing_are_told(url: str, engine: sa.Engine, project: P
         typed(url, "start", "sample")
     with pytest.raises(UsageError, match=r"'gone'.*none of these was removed"):
         typed(url, "remove", "acme", "gone")
-    assert records.found(engine, "acme") is not None
+    assert members.found(engine, "acme") is not None
     capsys.readouterr()
     typed(url, "log", "acme")
     assert capsys.readouterr().out == "acme has had no turn yet – etl fleet start acme sample\n"
@@ -400,7 +409,7 @@ def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project
 
     ended(engine, begun(url, engine, "plan"), PLAN)
     ended(engine, begun(url, engine, "run"), {}, code=4)
-    (at,) = (turn.ended for turn in records.turns_of(engine, "acme") if turn.stage == "plan")
+    (at,) = (turn.ended for turn in figures.turns_of(engine, "acme") if turn.stage == "plan")
     found, lines = planned()
     assert found["planned"] == {"acme": at} and found["calls"] == 1 and found["done"] == []
     assert lines[0] == f"acme was planned at {moment(at)} UTC"
@@ -411,7 +420,7 @@ def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project
     assert (found["planned"], found["calls"], found["done"], found["missing"]) == ({}, 0, ["acme"], [])
     assert lines[-1] == "done since they were planned: acme"
     typed(url, "start", "acme", "rollback", "--yes")
-    turn = records.begin_turn(engine, records.member(engine, "acme"), "rollback", "a:1", time.time())
+    turn = turns.begin(engine, members.member(engine, "acme"), "rollback", "a:1", time.time())
     ended(engine, turn, {})
     assert planned()[0]["missing"] == ["acme"]
     ended(engine, begun(url, engine, "plan"), PLAN)
@@ -522,8 +531,8 @@ def test_a_turn_ends_with_the_window_that_it_began_in(
     command = "sh -c 'sleep 4; {}'".format("; ".join(f"echo {name}={value}" for name, value in keys.items()))
     made = worker.Worker(engine, tmp_path / "work", Secrets(command=command), 1, print)
     with silent, pytest.raises(queue.Again) as again:
-        asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
-    assert records.turns_of(engine, "acme")[0].code == 130
+        asyncio.run(worker.turn(made, "acme", members.member(engine, "acme").job))
+    assert figures.turns_of(engine, "acme")[0].code == 130
     assert again.value.at - now.timestamp() > 70_000
 
 
@@ -537,9 +546,9 @@ def test_a_folder_that_cannot_be_written_parks_no_migration(url: str, engine: sa
         postgres.execute(url, "UPDATE fleet.migrations SET at = 0")
         before = time.time()
         with pytest.raises(queue.Again) as again:
-            asyncio.run(worker.turn(made, "acme", records.member(engine, "acme").job))
+            asyncio.run(worker.turn(made, "acme", members.member(engine, "acme").job))
         assert 15 < again.value.at - before < 60
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert (of.state, of.failures) == ("queued", 0) and str(tmp_path / "work") in of.reason
     assert said[0].startswith("acme: ") and str(tmp_path / "work") in said[0], said
     with pytest.raises(UsageError, match=f"--work {tmp_path / 'work'} cannot be written"):
@@ -549,10 +558,10 @@ def test_a_folder_that_cannot_be_written_parks_no_migration(url: str, engine: sa
 def test_a_database_that_is_away_is_asked_again_with_pauses(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
     """Where a turn cannot even read its files, it is tried again later, as with a store that is away, and not at once."""
     waits_for_a_turn(url, project, "sample")
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert of.goal is not None
-    begun = records.begin_turn(engine, of, "sample", "a:1", time.time())
-    busy = sa.create_engine(engine.url, connect_args=records.LINK, pool_size=1, max_overflow=0, pool_timeout=0.2)
+    begun = turns.begin(engine, of, "sample", "a:1", time.time())
+    busy = sa.create_engine(engine.url, connect_args=database.LINK, pool_size=1, max_overflow=0, pool_timeout=0.2)
     made = worker.Worker(busy, tmp_path / "work", Secrets(command="true"), 1, print)
 
     async def taken() -> None:
@@ -565,9 +574,9 @@ def test_a_database_that_is_away_is_asked_again_with_pauses(url: str, engine: sa
     with pytest.raises(queue.Again):
         asyncio.run(taken())
     busy.dispose()
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert (of.state, of.failures, of.reason) == ("retrying", 1, "the database was away")
-    assert records.turns_of(engine, "acme")[0].code == 5
+    assert figures.turns_of(engine, "acme")[0].code == 5
 
 
 # -- news
@@ -576,11 +585,11 @@ def test_a_database_that_is_away_is_asked_again_with_pauses(url: str, engine: sa
 def test_a_turn_that_is_cut_and_leads_to_waiting_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
     """Where a worker ends after the time of a delta is over, nobody goes on with it: people hear that, and why."""
     waits_for_a_turn(url, project, "delta", "--every", "1s", "--until", "2035-12-01T00:00")
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert of.goal is not None
     goal = replace(of.goal, until=time.time() - 1, good=True)
     of = replace(of, goal=goal)
-    begun = records.begin_turn(engine, of, "delta", "a:1", time.time())
+    begun = turns.begin(engine, of, "delta", "a:1", time.time())
     news = tmp_path / "news.json"
     made = worker.Worker(engine, tmp_path / "work", Secrets(command="sh -c 'touch began; sleep 60'"), 1, print, f"cp /dev/stdin '{news}'")
 
@@ -602,9 +611,9 @@ def test_a_turn_that_is_cut_and_leads_to_waiting_is_news(url: str, engine: sa.En
 def test_a_turn_that_was_stopped_is_not_said_to_go_on(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
     """What was taken for dead goes on elsewhere only where it is to go on."""
     waits_for_a_turn(url, project, "sample")
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert of.goal is not None
-    begun = records.begin_turn(engine, of, "sample", "a:1", time.time())
+    begun = turns.begin(engine, of, "sample", "a:1", time.time())
     said: list[str] = []
     made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
     postgres.execute(url, "UPDATE fleet.turns SET ended = 1")
@@ -618,9 +627,9 @@ def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Pa
     """Who is told of what happens hears of a turn that somebody has stopped, and that is told before the worker ends."""
     typed(url, "add", "acme", str(project))
     typed(url, "start", "acme", "run")
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert of.goal is not None
-    begun = records.begin_turn(engine, of, "run", "a:1", time.time())
+    begun = turns.begin(engine, of, "run", "a:1", time.time())
     said: list[str] = []
     secrets = Secrets(command="sh -c 'touch began; sleep 60'")
     news = tmp_path / "news.json"
@@ -656,10 +665,11 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     ended(engine, begun(url, engine, "verify"), {}, code=3)
     again = told(10)
     assert (again.what, again.code, again.reason) == ("done", 1, "10 findings need attention, as many as before")
-    assert told(1).reason.startswith("1 finding needs attention")
+    assert told(1).reason.startswith("1 finding needs attention –")
+    assert told(1).reason == "1 finding needs attention, as many as before"
     good = News("acme", "verify", "done", 0, "", 0.0)
     assert asyncio.run(worker._counted(engine, good, 1 << 40, 1)) == good
-    away = records.connect("postgresql://nobody@127.0.0.1:1/none")
+    away = database.connect("postgresql://nobody@127.0.0.1:1/none")
     assert asyncio.run(worker._counted(away, replace(good, what="attention"), 1, 1)).what == "attention"
 
 
@@ -667,7 +677,7 @@ def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, proje
     """A turn's line says how it ended, what follows, and why."""
     typed(url, "add", "acme", str(project))
     turn = begun(url, engine, "run")
-    of = records.member(engine, "acme")
+    of = members.member(engine, "acme")
     assert of.goal is not None
     said: list[str] = []
     made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
@@ -687,7 +697,7 @@ def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: s
 
     async def stopped() -> None:
         working = asyncio.create_task(worker.work(worker.Worker(engine, tmp_path, Secrets(command="true"), 1, said.append)))
-        while not records.workers(engine):
+        while not alive.workers(engine):
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.5)
         lost("asyncio")

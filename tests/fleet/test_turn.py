@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,8 @@ import pytest
 from engine.connector.rate_limit import RateLimiter
 from engine.library.opening import held
 from engine.session import Event
-from fleet.turn import Far
+from fleet.turn import Far, _holds
+from fleet.waits import BEYOND, HOLDS
 from tests.e2e.driving import SPEC, checkout, environment
 
 ENV = {
@@ -24,34 +30,98 @@ ENV = {
 NOTHING_TO_VERIFY, OCCUPIED = 2, 76
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [(b"go\n", NOTHING_TO_VERIFY), (b"\n\n\ngo\n", NOTHING_TO_VERIFY), (b"no\n", OCCUPIED), (b"\nno\n", OCCUPIED)],
-    ids=["go", "a slow start", "no", "no after a slow start"],
-)
-def test_a_turn_waits_for_its_word(tmp_path: Path, words: bytes, code: int) -> None:
-    """It names its accounts, hears that the worker is there, and goes on or ends as it is told; its end says whether it had the store."""
+def begun(tmp_path: Path) -> subprocess.Popen[bytes]:
+    """The process of a turn that is to verify, and has its order; it is started as from a script's background, where nothing is interrupted."""
+    tmp_path.mkdir(exist_ok=True)
     project = checkout(tmp_path / "project")
     order = {"spec": str(project / SPEC), "store": str(tmp_path / "store.sqlite"), "stage": "verify"}
-    silent = subprocess.DEVNULL
-    with subprocess.Popen(
-        [sys.executable, "-m", "fleet.turn"], cwd=tmp_path, env=environment(ENV), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=silent
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(json.dumps(order).encode() + b"\n" + words)
-        process.stdin.flush()
-        first, *_, last = (json.loads(line) for line in process.stdout)
+    pipe = subprocess.PIPE
+    ignoring = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+    made = subprocess.Popen(
+        [*ignoring, sys.executable, "-m", "fleet.turn"], cwd=tmp_path, env=environment(ENV), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+    )
+    late = threading.Timer(60, made.kill)  # one that waits for ever fails its test
+    late.daemon = True
+    late.start()
+    said(made, json.dumps(order).encode() + b"\n")
+    return made
+
+
+def said(process: subprocess.Popen[bytes], words: bytes) -> None:
+    """What its worker says to it."""
+    assert process.stdin is not None
+    process.stdin.write(words)
+    process.stdin.flush()
+
+
+def lines(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """What a turn says."""
+    assert process.stdout is not None
+    return (json.loads(line) for line in process.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "asks", "code"),
+    [
+        (b"go\ngo\n", 2, NOTHING_TO_VERIFY), (b"\n\n\ngo\n\n\ngo\n\n", 2, NOTHING_TO_VERIFY), (b"no\n", 1, OCCUPIED),
+        (b"\nno\n", 1, OCCUPIED), (b"go\n\nno\n", 2, OCCUPIED),
+    ],
+    ids=["go", "a slow start", "no", "no after a slow start", "no once it has the store"],
+)  # fmt: skip
+def test_a_turn_waits_for_its_word(tmp_path: Path, words: bytes, asks: int, code: int) -> None:
+    """It names its accounts before and once it has its store, and goes on or steps back as it is told; its end says whether it worked on the store."""
+    with begun(tmp_path) as process:
+        said(process, words)
+        *first, last = lines(process)
+        assert process.stdin is not None
         process.stdin.close()
-    assert len(first["accounts"]) == 2 and "127.0.0.1" not in str(first)
+    asked = [line for line in first if "accounts" in line]
+    assert [line["held"] for line in asked] == [False, True][:asks] and len(asked[0]["accounts"]) == 2 and "127.0.0.1" not in str(first)
+    assert all(line["accounts"] == asked[0]["accounts"] for line in asked)
     assert last["ended"]["code"] == code and last["ended"]["held"] == (code == NOTHING_TO_VERIFY)
+    if code == OCCUPIED and asks == 2:
+        with closing(sqlite3.connect(tmp_path / "store.sqlite")) as store:
+            assert store.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("answers", [0, 1], ids=["before it has the store", "once it has it"])
+def test_a_turn_that_waits_for_its_word_can_be_ended(tmp_path: Path, answers: int) -> None:
+    """A worker that stops meanwhile interrupts it, and one that is gone has it step back: it waits for nobody for ever."""
+    for interrupts, code in ((True, 130), (False, OCCUPIED)):
+        with begun(tmp_path / str(code)) as process:
+            said(process, b"go\n" * answers)
+            talk = lines(process)
+            for _ in range(answers + 1):
+                assert "accounts" in next(talk)
+            assert process.stdin is not None
+            if interrupts:
+                time.sleep(0.2)
+                process.send_signal(signal.SIGINT)
+            else:
+                process.stdin.close()
+            *_, last = talk
+        assert last["ended"]["code"] in (code, 130) and not last["ended"]["held"], last
+
+
+@pytest.mark.parametrize(("timeout", "holds"), [(5, HOLDS), (30, HOLDS), (31, 31 + BEYOND), (90, 90 + BEYOND)])
+def test_a_lease_outlasts_the_slowest_call(tmp_path: Path, timeout: int, holds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has the store of a machine that is gone while a call that it has sent may still take effect."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    project = checkout(tmp_path / "project")
+    connector = project / "connectors/pipedrive.yaml"
+    text = connector.read_text(encoding="utf-8")
+    assert "  timeout: 30\n" in text
+    connector.write_text(text.replace("  timeout: 30\n", f"  timeout: {timeout}\n"), encoding="utf-8")
+    assert _holds({"spec": str(project / SPEC)}) == holds
 
 
 def test_a_wait_is_told_with_what_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a turn waits it says nothing more: how much of the day is spent goes along with the wait."""
     for name, value in ENV.items():
         monkeypatch.setenv(name, value)
-    said: list[Mapping[str, Any]] = []
-    far = Far(said.append)
+    told: list[Mapping[str, Any]] = []
+    far = Far(told.append)
     with held(checkout(tmp_path / "project") / SPEC, "live", str(tmp_path / "store.sqlite")) as found:
         far.held = found
         far.look()
@@ -59,5 +129,5 @@ def test_a_wait_is_told_with_what_is_spent(tmp_path: Path, monkeypatch: pytest.M
         name = f"{there.name}:{found.accounts.destination.id}"
         RateLimiter(found.store, name, there.limits, side.plan, side.seats, side.reserve, found.clock).acquire(40.0)
         far.heard(Event("wait begins", 1, "", "", "the limit of a day", 60.0, "Pipedrive"))
-    (now,) = (line["now"] for line in said)
+    (now,) = (line["now"] for line in told)
     assert now["for"] == "the limit of a day" and max(use["spent"] for use in now["today"]) == 40

@@ -29,6 +29,7 @@ from fleet.ending import (
     Next,
     after,
     closing,
+    continued,
     marked,
     opening,
     over,
@@ -37,9 +38,10 @@ from fleet.ending import (
 from fleet.forecast import added_up
 from fleet.places import own_place
 from fleet.process import plain
-from fleet.records import check_name, connect
+from fleet.records.database import connect
+from fleet.records.registry import check_name
 from fleet.secrets import Secrets, inherited, variables
-from fleet.status import page, summary
+from fleet.status import COLUMNS, page, shown, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
 from workbench.writing import settings_changed
@@ -64,10 +66,25 @@ def test_a_goal_remembers_how_its_last_turn_ended() -> None:
     assert over(goal).state == "waiting" and over(marked(goal, Ended(1))).state == "idle"
     cut = marked(marked(goal, Ended(0)), Ended(130))
     assert over(cut).state == "waiting" and "is over" in over(cut, "502").reason
+    assert over(replace(goal, every=0.0, good=True)).state == "waiting"
     refused = marked(goal, Ended(3))
     assert refused.failed == 3 and marked(refused, Ended(130)).failed == 3
     assert marked(refused, Ended(75)).failed == marked(refused, Ended(0)).failed == 0
     assert marked(marked(goal, Ended(70)), Ended(5)).failed == 70 and marked(refused, Ended(5)).failed == 5
+
+
+BEFORE = Goal("delta", every=60.0, until=NOW, window="22:00-06:00")
+
+
+@pytest.mark.parametrize("word", ["yes", "remake_fields", "refresh"])
+def test_an_answer_leaves_the_times_of_what_waits_for_it(word: str) -> None:
+    """What is said to one turn changes nothing else of the goal, but what is said anew, and of the same stage."""
+    answer = Goal("delta", **{word: True})
+    assert continued(answer, BEFORE) == replace(BEFORE, **{word: True})
+    assert continued(replace(answer, until=NOW + 1), BEFORE).until == NOW + 1
+    assert continued(replace(answer, window="01:00-02:00"), BEFORE).window == "01:00-02:00"
+    assert continued(Goal("delta"), BEFORE) == Goal("delta") and continued(answer, None) == answer
+    assert continued(replace(answer, stage="run"), BEFORE).every == 0
 
 
 HOURS = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
@@ -339,6 +356,22 @@ def test_a_page_shows_text_only() -> None:
     made = page({"migrations": [row], "workers": {}}, NOW)
     assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
+
+
+@pytest.mark.parametrize(
+    ("rows", "attention", "says"),
+    [(1, 1, "1 migration: 1 idle; 1 finding needs attention"), (2, 1, "2 migrations: 2 idle; 2 findings need attention")],
+)
+def test_one_is_told_as_one(rows: int, attention: int, says: str) -> None:
+    """A fleet of one migration with one finding has one."""
+    assert summary([{"name": "a", "state": "idle", "attention": attention}] * rows) == says
+
+
+def test_one_finding_of_a_delta_needs_attention() -> None:
+    """In a cell of the table too."""
+    row: dict[str, Any] = dict.fromkeys((*COLUMNS, "stage", "waits"), "")
+    row |= {"worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
+    assert shown(row)["delta"] == "1 changed, 1 needs attention" and shown(row | {"changed_attention": 2})["delta"].endswith("2 need attention")
 
 
 def test_nobody_is_needed_only_where_it_is_so() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -12,15 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from fleet.ending import LOSSES
 from sandbox.launch import Running
 from tests import postgres
 from tests.chaos.canonical import describe, difference, doubled
 from tests.chaos.harness import dump
 from tests.e2e.driving import SPEC, Pair, by_key, checkout, etl, pair
-from tests.fleet.driving import KEYS, Fleet, fleet
+from tests.fleet.driving import KEYS, Fleet, fleet, turns_below
 from tests.orchestrators.pages import Move
 
 pytestmark = pytest.mark.fleet
+ROOT = Path(__file__).resolve().parents[2]
 
 SLOW = ("--latency-ms", "150")
 SIZE = 40
@@ -209,3 +213,32 @@ def test_secrets_stay_out_of_the_database(tmp_path: Path) -> None:
         made.etl("report", "acme", "--out", "report")
         assert (tmp_path / "report" / "report.html").read_text(encoding="utf-8").startswith("<!")
         assert json.loads((tmp_path / "notified.json").read_text(encoding="utf-8"))["name"] == "acme"
+
+
+def test_a_turn_that_ends_its_workers_is_given_up(tmp_path: Path) -> None:
+    """Where each worker that begins a turn is killed with it, as by the memory of their machines, a person is told after the fifth, and nobody begins it again until then."""
+    impatient = (sys.executable, "-m", "tests.fleet.impatient", "worker")
+    with pair(source=KEYS, destination=KEYS, size=2) as accounts, fleet(tmp_path) as made:
+        made.add("acme", accounts, SAMPLE)
+        made.etl("start", "acme", "sample")
+        for number in range(1, LOSSES + 1):
+            crew = made.worker(program=impatient, at=ROOT)
+            made.wait("acme", until=lambda row, worker=crew: row["worker"].endswith(f":{worker.pid}"))
+            below = turns_below(crew)
+            for pid in (crew.pid, *below):
+                os.kill(pid, signal.SIGKILL)
+            crew.wait()
+            assert len(made.turns("acme")) == number and made.status()["acme"]["state"] == "running"
+        made.worker("--notify", f"cp /dev/stdin {tmp_path / 'notified.json'}", program=impatient, at=ROOT)
+        made.wait("acme")
+        row = made.status()["acme"]
+        assert row["state"] == "waiting" and row["reason"].startswith(f"{LOSSES} turns in a row were lost with their workers"), row
+        postgres.wait_for("news", (tmp_path / "notified.json").exists, 30)
+        time.sleep(0.2)
+        told = json.loads((tmp_path / "notified.json").read_text(encoding="utf-8"))
+        assert (told["name"], told["stage"], told["what"], told["reason"]) == ("acme", "sample", "failed", row["reason"])
+        time.sleep(3)
+        assert len(made.turns("acme")) == LOSSES
+        made.etl("start", "acme", "sample")
+        made.wait("acme")
+        assert made.status()["acme"]["state"] == "idle" and made.status()["acme"]["arrived"], str(made.status())

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import runpy
-import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from engine.report.page import (
 )
 from engine.session import wire
 from engine.store.tables import open_store
+from tests.chromium import driven, sized
 from tests.e2e.driving import HURRIED
 from tests.stages.conftest import wide
 
@@ -370,18 +370,8 @@ browser = pytest.mark.browser
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Headless Chromium with a fresh profile."""
-    programs = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in programs:
-        pytest.skip("chromium and chromedriver are not installed: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (*BENCH["FLAGS"], f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
-    yield driver
-    driver.quit()
+    with driven(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 class Tab:
@@ -393,12 +383,7 @@ class Tab:
     def open(self, report: dict[str, Any], at: str = "", width: int = 1280, dark: bool = False) -> Tab:
         """Write the report and open it at a place, in a window of this width."""
         write_html(report, self.path)
-        self.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500},
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        sized(self.driver, width, dark)
         self.driver.get("about:blank")
         self.driver.get(self.path.as_uri() + at)
         self.wait("Number(document.documentElement.dataset.ready) > 0")

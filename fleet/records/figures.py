@@ -1,0 +1,109 @@
+"""What turns have left: how far they were, what they counted, how they ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from fleet.ending import DONE
+from fleet.records.database import schema_of
+from fleet.records.tables import turns
+
+# of the writes in a store's journal: what no later turn does again
+SETTLED = ("adopted", "done", "kept", "undone")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a migration; `ended` is 0 while it goes on."""
+
+    id: int
+    name: str
+    stage: str
+    worker: str
+    began: float
+    ended: float
+    code: int | None
+    reason: str
+    now: Mapping[str, Any]
+    verdict: Mapping[str, Any]
+
+
+def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
+    """The last turns of a migration, the newest first."""
+    statement = (
+        sa.select(turns).where(turns.c.name == name).order_by(turns.c.id.desc())
+    )
+    with engine.connect() as connection:
+        return [_turn(row) for row in connection.execute(statement.limit(most))]
+
+
+def last_done(
+    engine: sa.Engine, name: str, stages: Sequence[str], before: int = 0
+) -> Turn | None:
+    """The last turn of these stages that was done; with `before`, of those before that turn."""
+    done = [
+        turns.c.name == name,
+        turns.c.stage.in_(stages),
+        turns.c.code.in_(DONE),
+    ]
+    if before:
+        done.append(turns.c.id < before)
+    newest = sa.select(turns).where(*done).order_by(turns.c.id.desc()).limit(1)
+    with engine.connect() as connection:
+        row = connection.execute(newest).first()
+    return None if row is None else _turn(row)
+
+
+def last_turns(
+    engine: sa.Engine, stages: Sequence[str] = ()
+) -> dict[str, Turn]:
+    """The last turn of each migration; with `stages`, the last of these that counted records."""
+    counted = (turns.c.stage.in_(stages), turns.c.verdict.contains('"run":'))
+    newest = (
+        sa.select(sa.func.max(turns.c.id))
+        .where(*(counted if stages else ()))
+        .group_by(turns.c.name)
+    )
+    with engine.connect() as connection:
+        found = connection.execute(
+            sa.select(turns).where(turns.c.id.in_(newest))
+        )
+        return {row.name: _turn(row) for row in found}
+
+
+def mark(connection: sa.Connection, name: str) -> str:
+    """How far a migration is in what it keeps however a turn ends: what was read and written. It
+    is the same as before where nothing was done meanwhile, and "" where there is no store.
+    """
+    schema = schema_of(name)
+    if not sa.inspect(connection).has_table("journal", schema=schema):
+        return ""
+    try:
+        with connection.begin_nested():
+            return _done(connection, schema)
+    except sa.exc.DBAPIError:  # a store of another version
+        return ""
+
+
+def _done(connection: sa.Connection, schema: str) -> str:
+    records = sa.table("records", sa.column("seq"), schema=schema)
+    journal = sa.table("journal", sa.column("state"), schema=schema)
+    settled = (
+        sa.select(journal.c.state, sa.func.count())
+        .where(journal.c.state.in_(SETTLED))
+        .group_by(journal.c.state)
+        .order_by(journal.c.state)
+    )
+    read = connection.execute(sa.select(sa.func.max(records.c.seq))).scalar()
+    done = [f"{many} {state}" for state, many in connection.execute(settled)]
+    return ", ".join([f"{read or 0} read", *done])
+
+
+def _turn(row: sa.Row[Any]) -> Turn:
+    texts = {key: json.loads(row._mapping[key]) for key in ("now", "verdict")}
+    return Turn(**{**row._mapping, **texts})
