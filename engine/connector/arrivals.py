@@ -16,7 +16,8 @@ import msgspec
 MOST = 0.032
 LEAST = 0.005
 ANSWERS = 50  # after so many the quickest of them shows how long the way is
-KEPT = 5_000  # slots, the newest: a window has 400 for each limit
+# slots, those that were booked last: a window has 400 for each limit
+KEPT = 5_000
 
 Place = tuple[str, int]  # limit and slot
 
@@ -37,14 +38,17 @@ class Arrivals(msgspec.Struct):
     def booked(self, amounts: Iterable[tuple[str, int, float]]) -> None:
         """So much was added to (limit, slot)."""
         for name, slot, units in amounts:
-            self.slots.setdefault((name, slot), _Slot()).units += units
+            found = self.slots.pop((name, slot), None) or _Slot()
+            found.units += units
+            self.slots[name, slot] = found  # a day's is booked as late as any
         while len(self.slots) > KEPT:
             del self.slots[next(iter(self.slots))]
 
     def sent(self, places: Mapping[str, int]) -> None:
         """A call goes out that is booked in these slots."""
         for place in places.items():
-            self.slots[place].unanswered += 1
+            if slot := self.slots.get(place):
+                slot.unanswered += 1
 
     def answered(self, places: Mapping[str, int], seconds: float) -> None:
         """Its answer came so many seconds after it was booked."""

@@ -195,6 +195,19 @@ def test_what_is_known_of_slots_does_not_grow() -> None:
     assert len(arrivals.slots) == KEPT and ("burst", 3 * KEPT - 1) in arrivals.slots
 
 
+def test_a_day_outlives_the_slots_of_a_burst(store: Store) -> None:
+    """A run of more calls than there are slots kept goes on: those of its day are booked in one that is still the present."""
+    time = Time(MIDNIGHT + 1)
+    paced = limiter(store, time, rolling(2, 2.0), daily(1e6), rolling(1e6, DAY / 2, name="half"))
+    for _ in range(KEPT + 100):
+        booking = paced.acquire(1.0)
+        paced.observe({}, booking)
+        time.now += 1.0
+    for name, slot in booking.slots.items():
+        assert (name, slot) in paced._arrivals.slots
+    assert paced.calls == KEPT + 100
+
+
 def test_a_call_without_an_answer_may_have_arrived_late(store: Store) -> None:
     """As long as nobody knows when it arrived it counts for longer than one that was answered at once."""
     time = Time()
