@@ -34,6 +34,7 @@ STATES = (
     "stored_as",
     "dropped",
     "lost",
+    "changed_by_people",
     "empty",
 )
 FILE = ("size", "sha256", "type")  # what is shown of a file
@@ -104,7 +105,8 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
     records, fields = result.tally.record_states(), result.tally.field_states()
     lost = result.tally.lost_in_arrived
     # of a large run, the report shows only some of the records that are missing or lost fields
-    good = not (waiting or records["missing"] or records["failed"] or lost)
+    troubles = (lost, records["missing"], records["failed"])
+    good = not (waiting or any(troubles) or fields["changed_by_people"])
     audit = result.audit
     # a command that does not look at the source counts none of its rows
     counted = {"not_taken": not_taken(audit.unmapped)} if audit else {}

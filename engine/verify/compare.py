@@ -510,7 +510,10 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         side = structs.replace(side, row=None, is_intact=False)
     else:
         link = learn(connection, side, bench.run.id, case.is_unedited)
-        side = structs.replace(side, link=link)
+        edited = not side.is_intact and _is_edited(
+            bench.run, side.codec, link, row
+        )
+        side = structs.replace(side, link=link, is_edited=edited)
 
     resource = side.codec.resource
     fields = field_states(
@@ -539,6 +542,20 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         link.extra if link and link.extra.get("sha256") else None,
         money,
     )
+
+
+def _is_edited(
+    run: Run, codec: RowCodec, link: Link | None, row: Row | None
+) -> bool:
+    """Whether people changed a row that an earlier run wrote: one of this run may be the
+    platform's that has changed since it answered.
+    """
+    if link is None or row is None or link.run == run.id:
+        return False
+    seen = link.extra.get("seen")
+    if link.extra.get("touched") or seen is None:
+        return seen is not None
+    return not codec.is_unchanged(seen, row)
 
 
 def _trace_as_written(

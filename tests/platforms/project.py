@@ -267,7 +267,7 @@ def attention(report: Any) -> set[tuple[str, str]]:
 def _troubled(row: Row) -> bool:
     if row["state"] in ("missing", "failed"):
         return True
-    return row["state"] == "arrived" and any(one["state"] == "lost" for one in row["fields"])
+    return row["state"] == "arrived" and any(one["state"] in ("lost", "changed_by_people") for one in row["fields"])
 
 
 def texts(report: Any) -> str:
