@@ -550,12 +550,13 @@ def _is_edited(
     """Whether people changed a row that an earlier run wrote: one of this run may be the
     platform's that has changed since it answered.
     """
-    if link is None or row is None or link.run == run.id:
+    if link is None or row is None or "seen" not in link.extra:
         return False
-    seen = link.extra.get("seen")
-    if link.extra.get("touched") or seen is None:
-        return seen is not None
-    return not codec.is_unchanged(seen, row)
+    if link.extra.get("touched"):
+        return True
+    return link.run != run.id and not codec.is_unchanged(
+        link.extra["seen"], row
+    )
 
 
 def _trace_as_written(

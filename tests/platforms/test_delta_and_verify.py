@@ -643,3 +643,21 @@ def test_a_row_that_is_gone_is_missed_though_another_object_has_one_for_the_reco
     report = trial.verify(code=1)
     missing = [(row["object"], row["key"]) for row in report["records"] if row["state"] == "missing"]
     assert sorted(missing) == [("contacts", "people/1"), ("leads", "people/2")]
+
+
+def test_an_edit_stays_theirs_after_another_field_was_written(serve: Serve, tmp_path: Path) -> None:
+    """What people changed is theirs still after a delta has written another field of the row and read it
+    back: verified as changed by people, and not written over when the source changes it.
+    """
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    row = trial.platform.one("contacts", name="Person 3")
+    row["email"] = "theirs@example.com"
+    person = trial.platform.tables["people"][2]
+    person["phone"] = "611111111"
+    trial.delta()
+    assert row["phone"] == "611111111"
+    assert trial.verify(code=1)["verdict"]["fields"]["changed_by_people"] == 1
+    person["email"] = "new@example.com"
+    trial.delta(code=1)
+    assert row["email"] == "theirs@example.com"
