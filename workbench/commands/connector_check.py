@@ -38,7 +38,7 @@ from workbench.connectors import found as connector_found
 from workbench.excerpt import excerpt
 from workbench.probe import report
 from workbench.probe.bodies import given
-from workbench.probe.check import Bound, Choice, bound, check
+from workbench.probe.check import AGAIN, Bound, Choice, bound, check
 from workbench.probe.found import Declared, Finding
 from workbench.probe.scene import Probe
 from workbench.probe.tape import Tape
@@ -134,8 +134,9 @@ def check_command(
     calls = min(options["calls"] or most.calls, most.calls)
     cost = -(-most.cost * calls // most.calls)  # of fewer calls, their share
     plan = options["plan"] or loaded.plans[0]
-    _announce(loaded, account, choice, plan, Bound(calls, cost))
-    _refuse_beyond(loaded, plan, options["seats"], Bound(calls, cost))
+    asked = Bound(calls, cost)
+    _announce(loaded, account, choice, plan, asked)
+    calls = _within_limits(loaded, plan, options["seats"], asked)
     declared, found = Declared(read(path)), list[Finding]()
     with _probing(loaded, account, declared, calls, options) as probe:
         try:
@@ -246,23 +247,33 @@ def _announce(
     click.echo(clean(announced), err=True)
 
 
-def _refuse_beyond(
+def _within_limits(
     connector: Connector, plan: str, seats: int, most: Bound
-) -> None:
-    """Raise UsageError where a check may take more than a limit that nobody waits for, as that of
-    a day: it would stop in the middle.
+) -> int:
+    """The most calls that a check may make within the limits that nobody waits for, as that of a
+    day. Raises UsageError where it would stop in the middle though no call had to be repeated.
     """
+    calls = most.calls
     for limit in connector.limits:
         taken = most.calls if limit.unit == "calls" else most.cost
         allowed = limit.allowance(plan, seats)
         counts_all = limit.general and not limit.methods
         if counts_all and limit.seconds > PATIENCE and taken > allowed:
             fewer = int(most.calls * allowed // taken)
+            if fewer * AGAIN >= most.calls:
+                calls = min(calls, fewer)
+                click.echo(
+                    f"of these at most {fewer:,} are made, for the limit {limit.name!r}:"
+                    " more are needed only where calls have to be repeated",
+                    err=True,
+                )
+                continue
             raise UsageError(
                 f"the check may take {taken:,} {_unit(limit)}, and the limit {limit.name!r} allows"
                 f" {allowed:,.0f} to {_of(plan)}, or try less with --only RESOURCE or"
                 f" --calls {fewer}"
             )
+    return calls
 
 
 def _unit(limit: Limit) -> str:
