@@ -313,6 +313,9 @@ def show_status(
             f"Rolled back: {text}; what is listed below was found before",
         )
     _counts(console, "In the destination", "Object", found["linked"])
+    if found["skipped"]:
+        line(console, "")
+        line(console, f"{found['skipped']:,} skipped")
     states: Counter[str] = Counter()
     for _, action, state, many, _ in found["journal"]:
         states[f"{action} {state}"] += many

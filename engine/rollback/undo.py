@@ -32,6 +32,7 @@ from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
 from engine.rollback.retained import Retained, RowId, find_retained
 from engine.session import Run, stage
+from engine.store.changes import forget_left_out
 from engine.store.journal import (
     Entry,
     creations_of_rows,
@@ -115,6 +116,7 @@ def rollback(
     if of_run is None and not dry:
         with run.store.begin() as connection:
             forget_found(connection)
+            forget_left_out(connection)
             # what was found once may be found again, and by the keys that rows may have kept
             for name in run.spec.objects:
                 remember_in(connection, ADOPTING + name, REOPENED)

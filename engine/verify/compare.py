@@ -30,6 +30,7 @@ from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import Symbol, rows_as_linked
 from engine.plan.merges import follow_merges, merged_text
 from engine.session import Run
+from engine.store.changes import left_out
 from engine.store.journal import attempted, failures
 from engine.store.links import (
     MERGED,
@@ -118,7 +119,8 @@ def compare(
     Every resource is read once, however many objects write to it. Rows that are linked and that no
     page has shown are read by their ids before they are called missing: lists may lag, and do not
     show rows that have not changed since. Memory stays flat: what was seen is marked in the store.
-    With `only_written`, drafts that no run has tried to write are passed over: a plan made them.
+    With `only_written`, drafts that no run has tried to write or left out are passed over: a plan
+    made them.
     """
     with run.store.begin() as connection:
         clear_verified(connection)
@@ -339,14 +341,9 @@ def _unseen(
             connection, mapping.name, [draft.key for draft in drafts]
         )
         if bench.only_written:
-            tried = attempted(
-                connection, mapping.name, [draft.key for draft in drafts]
-            )
-            drafts = [
-                d
-                for d in drafts
-                if d.key in tried or d.key in links or d.state != "ready"
-            ]
+            place = (connection, mapping.name, [draft.key for draft in drafts])
+            known = attempted(*place) | left_out(*place) | links.keys()
+            drafts = [draft for draft in drafts if draft.key in known]
     rows = _second_look(bench, mapping, list(links.values()))
     gone = [link for link in links.values() if link.dest_id not in rows]
     merges = follow_merges(bench.run, gone, bench.carriers)

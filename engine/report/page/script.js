@@ -217,7 +217,7 @@ function unchanged(told) {
   return told.changed === 0 ? "Nothing had changed in the source" : "";
 }
 function arrival(told) {
-  const all = told.arrived + told.missing + told.skipped + told.failed;
+  const all = told.arrived + told.missing + (/--(delta|failed)$/.test(report.command) ? 0 : told.skipped) + told.failed;
   if (!all) return "No records were compared";
   return told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
 }
