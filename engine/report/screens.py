@@ -305,7 +305,7 @@ def show_status(
     )
     if found["rolled_back"]:
         left = sum(
-            many for name, many in found["linked"].items() if name != "users"
+            many for _, _, state, many, _ in found["journal"] if state == "kept"
         )
         text = f"{counted(left, 'row')} were kept" if left else "no row is left"
         line(

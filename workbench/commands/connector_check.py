@@ -15,6 +15,7 @@ from msgspec import structs
 from rich.console import Console
 
 from engine.cli.environment import named, variables
+from engine.cli.screen import Declined
 from engine.config.document import read
 from engine.config.suggestions import suggest
 from engine.connector.addressing import addressed
@@ -209,7 +210,7 @@ def _ask(
     connector: Connector, account: Account, choice: Choice, yes: bool
 ) -> None:
     """Rows are created in an account beyond this machine only after a yes; raises UnsafePlan where
-    nobody can confirm.
+    nobody can confirm, and Declined after a no.
     """
     host = urlsplit(account.base_url).hostname or ""
     if not choice.write or yes or host in ("127.0.0.1", "localhost", "::1"):
@@ -220,7 +221,8 @@ def _ask(
             f"{question} There is nobody to confirm this – give --yes, preferably with a trial"
             " account"
         )
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Declined("Nothing was made or changed.")
 
 
 def _of(plan: str) -> str:

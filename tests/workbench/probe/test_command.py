@@ -81,6 +81,23 @@ def test_the_shipped_connectors_hold(
         assert len(made) == len(gone) == 14 and told(out)["left"] == []
 
 
+def test_a_no_ends_before_any_call(tmp_path: Path) -> None:
+    """Whoever declines to have rows made in an account beyond this machine is told that nothing was; the code is that of what people stop."""
+    pty = pytest.importorskip("pty")
+    env = {**os.environ, "ACME_BASE_URL": "http://acme.invalid", "ACME_KEY": KEY}
+    person, terminal = pty.openpty()
+    os.write(person, b"n\n")
+    try:
+        words = [sys.executable, "-m", "workbench", "connector", "check", str(FILE), "--write"]
+        done = subprocess.run(words, cwd=tmp_path, env=env | {"PYTHONPATH": str(ROOT)}, stdin=terminal, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.close(person)
+        os.close(terminal)
+    assert done.returncode == 130, done.stderr
+    assert "Nothing was made or changed." in done.stderr and "interrupted" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_activity_may_take_longer_than_a_day(tmp_path: Path, run_etl: Etl) -> None:
     """A duration is no time of day: one of 101 hours is what the connector of Pipedrive declares."""
     with emulator("pipedrive", plan="ultimate", extra_args=("--size", "100")) as running:
