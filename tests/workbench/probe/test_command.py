@@ -84,7 +84,7 @@ def test_the_shipped_connectors_hold(
 def test_a_no_ends_before_any_call(tmp_path: Path) -> None:
     """Whoever declines to have rows made in an account beyond this machine is told that nothing was; the code is that of what people stop."""
     pty = pytest.importorskip("pty")
-    env = {**os.environ, "ACME_BASE_URL": "http://acme.invalid", "ACME_KEY": KEY}
+    env = {**os.environ, "ACME_BASE_URL": "https://acme.invalid", "ACME_KEY": KEY}
     person, terminal = pty.openpty()
     os.write(person, b"n\n")
     try:
