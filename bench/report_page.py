@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-STATES = ("equal", "transformed", "looked_up", "defaulted", "stored_as", "dropped", "lost", "empty")
-HELD = {"lost": "", "stored_as": "X"}  # by fields that do not hold the very value
-REASONS = {"lost": "the destination holds something else", "stored_as": "the destination stores it as X"}
+STATES = ("equal", "transformed", "looked_up", "defaulted", "stored_as", "dropped", "lost", "changed_by_people", "empty")
+HELD = {"lost": "", "stored_as": "X", "changed_by_people": "Y"}  # by fields that do not hold the very value
+REASONS = {
+    "lost": "the destination holds something else", "stored_as": "the destination stores it as X",
+    "changed_by_people": "people changed it; kept",
+}  # fmt: skip
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

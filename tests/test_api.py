@@ -193,6 +193,17 @@ def test_only_what_failed_is_tried_once_more(people: Project) -> None:
 # -- errors
 
 
+@pytest.mark.parametrize("sample", ["x", "3", -1, 0, 1.5, True, [3], b"3"], ids=repr)
+@pytest.mark.parametrize("method", ["run", "plan"])
+def test_what_is_no_number_of_records_is_told(people: Project, method: str, sample: Any) -> None:
+    """One clear error, before anything is read or any run has a number."""
+    with opened(people) as moving:
+        with pytest.raises(UsageError, match="give a whole number of records") as stop:
+            getattr(moving, method)(sample)
+        assert repr(sample) in str(stop.value)
+    assert people.platform.log == []
+
+
 def test_errors_are_those_of_the_engine(people: Project, tmp_path: Path) -> None:
     """A spec with a slip, a sample of nothing, a run that is not there, no report: each with the exit code of the command line."""
     (tmp_path / "wrong.yaml").write_text("migration: x\nsauce: y\n")

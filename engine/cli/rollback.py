@@ -10,14 +10,17 @@ import click
 from engine.cli.log import logged
 from engine.cli.opening import opened
 from engine.cli.options import Settings, common
-from engine.cli.screen import confirmed, print_result
-from engine.errors import ATTENTION, DONE, UsageError
+from engine.cli.screen import Declined, confirmed, print_result
+from engine.errors import ATTENTION, DONE
 from engine.library.commands import ready_to_undo
 from engine.report import screens
+from engine.report.words import counted
 from engine.rollback.undo import rollback as take_back
 from engine.session import Run
+from engine.store.journal import stream_undoable, undoable_objects
 
 LAST_RUN = 2**31 - 1
+LOOK = "rollback --dry-run"
 
 
 @click.command()
@@ -48,10 +51,13 @@ def rollback(
     edited.
     """
     settings = Settings(**options)
-    with opened(settings, "rollback --dry-run" if dry else "rollback") as run:
-        ready_to_undo(run, of_run, settings.spec, settings.environment)
-        if not dry and not yes:
+    if not dry and not yes:
+        # a look by itself: what is declined was no rollback
+        with opened(settings, LOOK) as run:
+            ready_to_undo(run, of_run, settings.spec, settings.environment)
             _ask(run, settings, of_run, force)
+    with opened(settings, LOOK if dry else "rollback") as run:
+        ready_to_undo(run, of_run, settings.spec, settings.environment)
         result = take_back(run, of_run, force, dry)
     found = {
         "undone": result.undone,
@@ -70,7 +76,7 @@ def rollback(
 
 
 def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
-    """Ask whether so many writes may be undone; raises UsageError where the answer is no."""
+    """Ask whether so many writes may be undone; raises Declined where the answer is no."""
     foreseen = take_back(run, of_run, force, dry=True)
     many = sum(
         many for action, many in foreseen.would.items() if action != "keep"
@@ -80,4 +86,20 @@ def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
         f" ({settings.environment})?"
     )
     if many and not confirmed(question):
-        raise UsageError("nothing was undone")
+        rows = counted(_count_rows(run, of_run), "row")
+        raise Declined(f"Nothing was removed; {rows} stay.")
+
+
+def _count_rows(run: Run, of_run: int | None) -> int:
+    """How many rows the writes that may be undone have made or changed."""
+    with run.store.begin() as connection:
+        objects = undoable_objects(connection, of_run)
+    return len(
+        {
+            (entry.resource, entry.dest_id)
+            for name in objects
+            for action in ("create", "update", "add_options")
+            for batch in stream_undoable(run.store, name, action, of_run)
+            for entry in batch
+        }
+    )

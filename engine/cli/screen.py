@@ -13,9 +13,15 @@ from rich.console import Console
 
 from engine.cli.progress import hidden
 from engine.cli.streams import drop_output
-from engine.errors import UsageError
+from engine.errors import EtlError, UsageError
 
 NOBODY = "cannot ask here – add --yes"
+
+
+class Declined(EtlError):
+    """A person has answered a question with no; the text says what stays as it is."""
+
+    exit_code = 130
 
 
 def print_result(

@@ -12,7 +12,7 @@ from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
 from engine.library.commands import is_rolled_back
 from engine.report import screens
-from engine.report.document import told
+from engine.report.document import skipped_in, told
 from engine.report.terminal import NAMED
 from engine.store.journal import all_runs, close_killed, counts, entries
 from engine.store.lease import at_work
@@ -45,6 +45,7 @@ def status(**options: Any) -> None:
                 for name, many in count_links(connection).items()
                 if not name.startswith("$")
             },
+            "skipped": skipped_in(run, connection),
             "journal": [
                 [*key, many, cost]
                 for key, (many, cost) in counts(connection).items()

@@ -19,6 +19,9 @@ LINES = "text.labelled_html"  # the step that makes lines of named values
 # of an object, what its note is made of as well
 SHARED = ("from", "when", "related", "children", "each", "on_delete")
 
+# what holds fixed values, wherever a value is written
+FIXED = ("value", "map", "else", "default")
+
 Name = tuple[str, str]  # a resource, and a custom field of it
 Say = Callable[[str, Keys], str]  # a text in the language of the run
 
@@ -169,7 +172,12 @@ def _objects(
 
         notes = f"{name}_beyond_plan"
         labels = _labels(data, item["to"], list(beyond), say)
-        lines = {labels[target]: value for target, value in beyond.items()}
+        lines = {
+            labels[target]: _in_words(
+                value, _options(data, item["to"], target, say)
+            )
+            for target, value in beyond.items()
+        }
         was = f"{item['was']}_beyond_plan" if item.get("was") else ""
         objects[notes] = {
             **{key: item[key] for key in SHARED if key in item},
@@ -209,6 +217,38 @@ def _labels(
     return {
         target: label if called.count(label) == 1 else f"{label} ({name})"
         for target, name, label in zip(targets, names, called, strict=True)
+    }
+
+
+def _options(
+    data: Mapping[str, Any], resource: str, target: str, say: Say
+) -> dict[str, str]:
+    """The options that the spec gives a field, each as people read it."""
+    name = target.removeprefix("custom.")
+    given = data["custom_fields"][resource][name].get("options", ())
+    at = ("custom_fields", resource, name, "options")
+    found = {}
+    for position, item in enumerate(given if isinstance(given, list) else ()):
+        label = item["label"] if isinstance(item, Mapping) else item
+        found[label] = say(label, (*at, position))
+    return found
+
+
+def _in_words(
+    written: Any, options: Mapping[str, str], fixed: bool = False
+) -> Any:
+    """What is written of a field, with the options among its fixed values as people read them."""
+    if isinstance(written, str):
+        return options.get(written, written) if fixed else written
+    if isinstance(written, list):
+        return [_in_words(item, options, fixed) for item in written]
+    if not isinstance(written, Mapping):
+        return written
+    return {
+        key: value
+        if key == "when"
+        else _in_words(value, options, fixed or key in FIXED)
+        for key, value in written.items()
     }
 
 

@@ -220,6 +220,13 @@ class OpenMigration:
             return run_result(run, result, report)
 
 
-def _check(sample: int | None) -> None:
-    if sample is not None and sample < 1:
-        raise UsageError(f"a sample has at least one record, not {sample}")
+def _check(sample: object) -> None:
+    """Raise UsageError for what is no number of records: programs without types pass anything."""
+    if sample is None:
+        return
+    whole = isinstance(sample, int) and not isinstance(sample, bool)
+    if not whole or (isinstance(sample, int) and sample < 1):
+        raise UsageError(
+            f"sample={sample!r:.60}: give a whole number of records, 1 at least, or None for"
+            " everything"
+        )

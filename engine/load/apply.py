@@ -36,8 +36,11 @@ from engine.plan.merges import follow_named
 from engine.session import Run
 from engine.store.changes import (
     Change,
+    Kind,
     count_changes,
     count_work,
+    note_held,
+    note_left_out,
     stream_changes,
     stream_work,
 )
@@ -105,6 +108,8 @@ class _Work(msgspec.Struct):
         text = f"{word}: {reason}"
         finding = Finding(self.mapping.name, key, STAGE, "", "attention", text)
         save_findings(connection, [finding])
+        kind: Kind = "skip" if word == "skipped" else "fail"
+        note_held(connection, self.mapping.name, key, kind)
         self.result.reasons.append(f"{key}: {reason}")
         self.result.skipped += word == "skipped"
         self.result.failed += word == "failed"
@@ -143,6 +148,8 @@ def _object(
 
     if not whole:
         _keep_search_open(work)
+    with run.store.begin() as connection:
+        note_left_out(connection, mapping.name, whole)
     _link_found(work)
     _write(work)
     settle_ages(run, [mapping.resource])

@@ -149,7 +149,8 @@ def _pointers_of(
     run: Run, links: Iterable[Link], gone: Mapping[Symbol, Link]
 ) -> Iterator[_Pointer]:
     for link in links:
-        if link.origin == MERGED:
+        # what people were known to have changed says nothing
+        if link.origin == MERGED or link.extra.get("touched"):
             continue
         fields = run.resource(link.resource).fields
         for target, value in link.written.items():
@@ -157,7 +158,6 @@ def _pointers_of(
             refers = kind is not None and (
                 kind.kind == "reference" or kind.shape
             )
-            # what people were known to have changed says nothing
             is_ours = refers and target not in link.held
             if len(named) == 1 and named[0] in gone and is_ours:
                 yield _Pointer(link, target, named[0])

@@ -10,6 +10,8 @@ from engine.destination.rows import FIELDS, OPTIONS
 from engine.values import cause_of
 
 Report = Mapping[str, Any]
+# what is said of a field in a state that people must see
+TROUBLES = {"lost": "is lost", "changed_by_people": "was changed by people"}
 
 
 def attention(report: Report) -> list[tuple[str, str, list[str]]]:
@@ -71,8 +73,8 @@ def _troubles(row: Mapping[str, Any]) -> list[str]:
         return [f"{row['state']}: {row['reason'] or 'no reason given'}"]
     if row["state"] != "arrived":
         return []
-    lost = [item for item in row["fields"] if item["state"] == "lost"]
     return [
-        f"{item['label']} is lost: {item['reason'] or 'no reason given'}"
-        for item in lost
+        f"{item['label']} {TROUBLES[item['state']]}: {item['reason'] or 'no reason given'}"
+        for item in row["fields"]
+        if item["state"] in TROUBLES
     ]

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from msgspec import structs
 
 from engine.connector.client import Client
 from engine.extract.audit import Audit, Unmapped
-from engine.pipeline import Result
+from engine.pipeline import Result, content
 from engine.report.attention import attention
 from engine.report.counts import count_marked, left_behind, to_know
 from engine.report.tier import confirmed
-from engine.report.words import known
+from engine.report.words import IN_PART, known
 from engine.session import Run
+from engine.store.changes import count_skipped
 from engine.store.links import Finding, all_findings, count_attention
 from engine.values import as_file, as_link
 from engine.verify.compare import Comparison
@@ -34,6 +36,7 @@ STATES = (
     "stored_as",
     "dropped",
     "lost",
+    "changed_by_people",
     "empty",
 )
 FILE = ("size", "sha256", "type")  # what is shown of a file
@@ -96,7 +99,17 @@ def build(
     }
     # a screen has only the first findings, and no record that was compared
     waiting = waiting if most else len(attention(report))
-    return report | {"verdict": _verdict(result, waiting)}
+    verdict = _verdict(result, waiting)
+    if command.endswith(IN_PART):
+        with run.store.begin() as connection:
+            verdict["skipped"] = skipped_in(run, connection)
+    return report | {"verdict": verdict}
+
+
+def skipped_in(run: Run, connection: sa.Connection) -> int:
+    """How many records the runs so far have skipped, whatever the last one looked at."""
+    names = [mapping.name for mapping in content(run.spec.active())]
+    return count_skipped(connection, names)
 
 
 def _verdict(result: Result, waiting: int) -> dict[str, Any]:
@@ -104,7 +117,8 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
     records, fields = result.tally.record_states(), result.tally.field_states()
     lost = result.tally.lost_in_arrived
     # of a large run, the report shows only some of the records that are missing or lost fields
-    good = not (waiting or records["missing"] or records["failed"] or lost)
+    troubles = (lost, records["missing"], records["failed"])
+    good = not (waiting or any(troubles) or fields["changed_by_people"])
     audit = result.audit
     # a command that does not look at the source counts none of its rows
     counted = {"not_taken": not_taken(audit.unmapped)} if audit else {}

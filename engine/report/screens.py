@@ -305,7 +305,7 @@ def show_status(
     )
     if found["rolled_back"]:
         left = sum(
-            many for name, many in found["linked"].items() if name != "users"
+            many for _, _, state, many, _ in found["journal"] if state == "kept"
         )
         text = f"{counted(left, 'row')} were kept" if left else "no row is left"
         line(
@@ -313,6 +313,9 @@ def show_status(
             f"Rolled back: {text}; what is listed below was found before",
         )
     _counts(console, "In the destination", "Object", found["linked"])
+    if found["skipped"]:
+        line(console, "")
+        line(console, f"{found['skipped']:,} skipped")
     states: Counter[str] = Counter()
     for _, action, state, many, _ in found["journal"]:
         states[f"{action} {state}"] += many

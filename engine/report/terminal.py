@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.attention import Cause, Report, attention, causes
-from engine.report.words import clean, counted, row_counts
+from engine.report.words import IN_PART, clean, counted, row_counts
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -72,9 +72,10 @@ def _described(cause: Cause) -> Iterator[str]:
 
 def _arrived(verdict: Mapping[str, Any], command: str) -> str:
     """How many of the records looked at are in the destination."""
-    total = sum(
-        verdict[state] for state in ("arrived", "missing", "skipped", "failed")
-    )
+    looked_at = ["arrived", "missing", "failed"]
+    # what such a command skips it has not looked at again
+    looked_at += [] if command.endswith(IN_PART) else ["skipped"]
+    total = sum(verdict[state] for state in looked_at)
     if command.endswith("--delta") and not any(
         verdict[word] for word in WRITTEN
     ):

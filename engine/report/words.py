@@ -54,6 +54,8 @@ def _visible(char: str) -> str:
     return f"\\u{ord(char):04x}" if harmful else char
 
 
+# how the names of commands end that compare just what they wrote
+IN_PART = ("--delta", "--failed")
 # what etl calls its own things, and what people call them
 _OWN = {
     "$rows.$pipelines": "pipelines",

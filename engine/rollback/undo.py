@@ -32,6 +32,7 @@ from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
 from engine.rollback.retained import Retained, RowId, find_retained
 from engine.session import Run, stage
+from engine.store.changes import forget_left_out
 from engine.store.journal import (
     Entry,
     creations_of_rows,
@@ -46,7 +47,7 @@ from engine.store.links import (
     save_link,
 )
 from engine.store.tables import remember_in
-from engine.values import digest, is_empty
+from engine.values import digest, is_empty, without
 
 BATCH = 100  # updates whose rows are read together
 ROUNDS = 8  # times rows are looked at once more because they changed meanwhile
@@ -115,6 +116,7 @@ def rollback(
     if of_run is None and not dry:
         with run.store.begin() as connection:
             forget_found(connection)
+            forget_left_out(connection)
             # what was found once may be found again, and by the keys that rows may have kept
             for name in run.spec.objects:
                 remember_in(connection, ADOPTING + name, REOPENED)
@@ -220,7 +222,29 @@ def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
             elif work.dry:
                 _would(work, "delete")
             else:
+                _forget_emptied(work, entry)
                 yield _undoing(entry, "delete", entry.body)
+
+
+def _forget_emptied(work: _Undoing, entry: Entry) -> None:
+    """Rows that stay, and that lost their link when people deleted this one, count as written
+    without it: a run that makes it anew writes it again.
+    """
+    with work.run.store.begin() as connection:
+        for one in work.retained.emptied.get((entry.object, entry.key), ()):
+            link = link_of(connection, *one.record)
+            if link:
+                written = without(link.written, (one.target,))
+                seen = {"seen": one.seen} if one.seen else {}
+                save_link(
+                    connection,
+                    structs.replace(
+                        link,
+                        digest=digest(written),
+                        written=written,
+                        extra=link.extra | seen,
+                    ),
+                )
 
 
 def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:

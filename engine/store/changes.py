@@ -4,7 +4,7 @@ among.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from engine.store.tables import (
     links,
     row_of,
     rows_with,
+    seen,
     those_of,
     upsert,
 )
@@ -186,6 +187,65 @@ def planned_keys(name: str, *kinds: Kind) -> sa.Select[Any]:
     """The keys of an object's changes of these kinds, as a query; of all but deletions without."""
     wanted = changes.c.kind.in_(kinds) if kinds else changes.c.kind != "delete"
     return sa.select(changes.c.key).where(changes.c.object == name, wanted)
+
+
+# -- what a run left out
+
+
+LEFT_OUT = "-"  # before the name of an object: the place in `seen` of records
+
+
+def note_left_out(connection: sa.Connection, name: str, whole: bool) -> None:
+    """Keep which records of an object a run skips or fails unsent, for a plan that is made later
+    may decide otherwise; `whole` says that all drafts were planned.
+    """
+    known = seen.c.place == LEFT_OUT + name
+    if not whole:
+        known &= seen.c.key.in_(planned_keys(name))
+    connection.execute(seen.delete().where(known))
+    rows = sa.select(
+        sa.literal(LEFT_OUT + name),
+        changes.c.key,
+        changes.c.kind,
+        sa.literal(0),
+        sa.literal(0),
+    ).where(
+        changes.c.object == name,
+        changes.c.kind.in_(("skip", "fail")),
+        changes.c.dest_id == "",
+    )
+    columns = ["place", "key", "digest", "seq", "mark"]
+    connection.execute(seen.insert().from_select(columns, rows))
+
+
+def note_held(
+    connection: sa.Connection, name: str, key: str, word: str
+) -> None:
+    """The same of one record that cannot be written after all."""
+    row = {"place": LEFT_OUT + name, "key": key, "digest": word}
+    upsert(connection, seen, [row | {"seq": 0, "mark": 0}], ["place", "key"])
+
+
+def forget_left_out(connection: sa.Connection) -> None:
+    """Nothing was left out, for nothing was written."""
+    connection.execute(seen.delete().where(seen.c.place.startswith(LEFT_OUT)))
+
+
+def left_out(
+    connection: sa.Connection, name: str, keys: Sequence[str]
+) -> set[str]:
+    """Those of an object's records that a run left out."""
+    return those_of(
+        connection, seen.c.key, keys, seen.c.place == LEFT_OUT + name
+    )
+
+
+def count_skipped(connection: sa.Connection, names: Iterable[str]) -> int:
+    """How many records of these objects were skipped by the runs so far."""
+    places = [LEFT_OUT + name for name in names]
+    return count_where(
+        connection, seen.c.place.in_(places), seen.c.digest == "skip"
+    )
 
 
 def to_be_there(name: str) -> Any:

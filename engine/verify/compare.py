@@ -30,6 +30,7 @@ from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import Symbol, rows_as_linked
 from engine.plan.merges import follow_merges, merged_text
 from engine.session import Run
+from engine.store.changes import left_out
 from engine.store.journal import attempted, failures
 from engine.store.links import (
     MERGED,
@@ -118,7 +119,8 @@ def compare(
     Every resource is read once, however many objects write to it. Rows that are linked and that no
     page has shown are read by their ids before they are called missing: lists may lag, and do not
     show rows that have not changed since. Memory stays flat: what was seen is marked in the store.
-    With `only_written`, drafts that no run has tried to write are passed over: a plan made them.
+    With `only_written`, drafts that no run has tried to write or left out are passed over: a plan
+    made them.
     """
     with run.store.begin() as connection:
         clear_verified(connection)
@@ -339,14 +341,9 @@ def _unseen(
             connection, mapping.name, [draft.key for draft in drafts]
         )
         if bench.only_written:
-            tried = attempted(
-                connection, mapping.name, [draft.key for draft in drafts]
-            )
-            drafts = [
-                d
-                for d in drafts
-                if d.key in tried or d.key in links or d.state != "ready"
-            ]
+            place = (connection, mapping.name, [draft.key for draft in drafts])
+            known = attempted(*place) | left_out(*place) | links.keys()
+            drafts = [draft for draft in drafts if draft.key in known]
     rows = _second_look(bench, mapping, list(links.values()))
     gone = [link for link in links.values() if link.dest_id not in rows]
     merges = follow_merges(bench.run, gone, bench.carriers)
@@ -510,7 +507,10 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         side = structs.replace(side, row=None, is_intact=False)
     else:
         link = learn(connection, side, bench.run.id, case.is_unedited)
-        side = structs.replace(side, link=link)
+        edited = not side.is_intact and _is_edited(
+            bench.run, side.codec, link, row
+        )
+        side = structs.replace(side, link=link, is_edited=edited)
 
     resource = side.codec.resource
     fields = field_states(
@@ -538,6 +538,21 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         title or first_word(record.body, read.called),
         link.extra if link and link.extra.get("sha256") else None,
         money,
+    )
+
+
+def _is_edited(
+    run: Run, codec: RowCodec, link: Link | None, row: Row | None
+) -> bool:
+    """Whether people changed a row that an earlier run wrote: one of this run may be the
+    platform's that has changed since it answered.
+    """
+    if link is None or row is None or "seen" not in link.extra:
+        return False
+    if link.extra.get("touched"):
+        return True
+    return link.run != run.id and not codec.is_unchanged(
+        link.extra["seen"], row
     )
 
 

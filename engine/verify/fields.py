@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,13 @@ import msgspec
 from msgspec import structs
 
 from engine.connector.model import Resource
-from engine.destination.compare import UNKNOWN, FieldView, holds_wanted
+from engine.destination.compare import (
+    UNKNOWN,
+    FieldView,
+    Ownership,
+    holds_wanted,
+    ownership,
+)
 from engine.destination.equality import is_same
 from engine.destination.resolve import Resolved
 from engine.destination.rows import Row, RowCodec
@@ -24,7 +30,8 @@ class FieldState(msgspec.Struct, frozen=True):
 
     `state` is equal, transformed, looked_up, defaulted, stored_as (all of them: arrived, the last
     in the form that the destination gave it), dropped (the mapping left it out), lost (wanted, but
-    the destination holds something else) or empty.
+    the destination holds something else), changed_by_people (so it arrived, and they have changed
+    it since) or empty.
     """
 
     target: str
@@ -40,7 +47,8 @@ class FieldState(msgspec.Struct, frozen=True):
 class Side(msgspec.Struct, frozen=True):
     """A record as it was written, in our words and as it travels, and the row it has.
 
-    `is_intact`: the row holds every value as it was sent, and nothing else is known of it.
+    `is_intact`: the row holds every value as it was sent, and nothing else is known of it;
+    `is_edited`: an earlier run wrote it, and people have changed it since.
     """
 
     codec: RowCodec
@@ -48,6 +56,7 @@ class Side(msgspec.Struct, frozen=True):
     link: Link | None
     row: Row | None
     is_intact: bool
+    is_edited: bool = False
 
 
 def side_of(
@@ -139,16 +148,18 @@ def _arrived(
     view = FieldView(wanted, stored, live, wanted)
     if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
         return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
-    return "lost", _why_lost(held, view, same)
+    theirs = side.is_edited and ownership(view, same) is Ownership.THEIRS
+    why = held.get("why")
+    if why == "conflict" or (theirs and why != "stuck"):
+        return "changed_by_people", "people changed it; kept"
+    return "lost", _why_lost(why, view, same)
 
 
 def _why_lost(
-    held: Mapping[str, Any], view: FieldView, same: Callable[[Any, Any], bool]
+    why: str | None, view: FieldView, same: Callable[[Any, Any], bool]
 ) -> str:
-    if held.get("why") == "stuck":
+    if why == "stuck":
         return "emptied in the source; the destination cannot empty this field"
-    if held.get("why") == "conflict":
-        return "people changed it; kept"
     if is_empty(view.live):
         return "the destination holds nothing"
     if holds_wanted(view, same):

@@ -47,10 +47,12 @@ def _learnt(
         # The answer to our write has not shown the row: this reading does.
         extra["seen"] = codec.fingerprint(row)
         _note_all(codec, resolved, row, stored, held)
+    elif "touched" in extra:
+        pass  # what it holds may be people's, though nobody has edited it since our last write
     elif seen is not None and (is_unedited or codec.is_unchanged(seen, row)):
         # Nobody has edited the row: whatever it holds is what the platform made of our values.
         _note_all(codec, resolved, row, stored, held)
-    elif link.run == run and "touched" not in extra:
+    elif link.run == run:
         _tidied_later(codec, resolved, row, stored, extra)
 
     for target in list(held):

@@ -86,15 +86,16 @@ def count(
                     ", ".join(text_of(one) for _, one in item.sources),
                     text_of(item.wanted),
                 ] += 1
-        lost = 0
-        if row.state == "arrived":
-            lost = [item.state for item in row.fields].count("lost")
-        tally.lost_in_arrived += lost
+        states = Counter(
+            item.state for item in row.fields if row.state == "arrived"
+        )
+        tally.lost_in_arrived += states["lost"]
         _add_money(tally, row)
         to_see = (
             row.state != "arrived"
             or row.reason != ""
-            or lost > 0
+            or states["lost"] > 0
+            or states["changed_by_people"] > 0
             or (row.object, row.key) in found
         )
         if keep_all or (to_see and len(tally.kept) < KEPT):

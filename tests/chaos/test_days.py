@@ -138,11 +138,11 @@ def live_through(folder: Path, plan: str, seats: int, size: int, budget: int | N
 
 
 @contextmanager
-def begin(migration: Migration, store: Store, leaping: Leaping) -> Iterator[Run]:
-    """A run that keeps to the leaping clock and waits out the days."""
+def begin(migration: Migration, store: Store, leaping: Leaping, wait: bool = True) -> Iterator[Run]:
+    """A run that keeps to the leaping clock and waits out the days; without `wait` it ends where one is spent."""
     clock = Clock(leaping.now, leaping.sleep)
     accounts = Accounts(*(Account(it.base_url, it.key) for it in leaping.accounts))
-    with closing(wire(migration, accounts, store, clock, command="run", wait=True)) as run:
+    with closing(wire(migration, accounts, store, clock, command="run", wait=wait)) as run:
         yield run
 
 

@@ -89,16 +89,19 @@ def etl_here(*args: str, at: Path, env: Mapping[str, str] | None = None, code: i
     return Done(found.code, found.out, found.err)
 
 
-def checkout(folder: Path, *changes: tuple[str, str], plans: tuple[str, str] = ("unlimited", "ultimate")) -> Path:
+def checkout(
+    folder: Path, *changes: tuple[str, str], plans: tuple[str, str] = ("unlimited", "ultimate"), hurried: bool = True
+) -> Path:
     """A copy of what a migration is made of, with short waits and on plans that let tests be quick.
 
-    It is for a destination whose clock runs `SPEED` times faster. Texts of the spec may be changed.
+    It is for a destination whose clock runs `SPEED` times faster, unless not `hurried`. Texts of the spec may be changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("specs", "connectors", "templates"):
         shutil.copytree(ROOT / name, folder / name)
     edit(folder / SPEC, ("plan: business", f"plan: {plans[0]}"), ("plan: growth", f"plan: {plans[1]}"), *changes)
-    hurry(folder)
+    if hurried:
+        hurry(folder)
     return folder
 
 

@@ -61,11 +61,11 @@ class Project:
     folder: Path
     platform: Platform
 
-    def etl(self, command: str, *words: str, code: int | None = None) -> Done:
+    def etl(self, command: str, *words: str, code: int | None = None, said: str = "") -> Done:
         """Run a command with `--env live`; with `code`, insist on that exit code."""
         program = ungated if (self.folder / UNGATED).exists() else main
         words = (command, "spec.yaml", *words, "--env", "live")
-        done = call(self.folder, self.env, *words, program=program)
+        done = call(self.folder, self.env, *words, program=program, said=said)
         assert done.code != 70, done.err + crash(self.folder)
         if code is not None:
             assert done.code == code, str(done)
@@ -139,14 +139,20 @@ class Project:
 
 
 def call(
-    folder: Path, env: Mapping[str, str], *words: str, program: Callable[[], None] = main
+    folder: Path,
+    env: Mapping[str, str],
+    *words: str,
+    program: Callable[[], None] = main,
+    said: str = "",
 ) -> Done:
-    """`etl WORDS` as the installed program starts it, in this process and in a folder."""
+    """`etl WORDS` as the installed program starts it, in this process and in a folder; `said` is what
+    people type.
+    """
     out, err, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["etl", *words])
-        patch.setattr(sys, "stdin", io.StringIO())
+        patch.setattr(sys, "stdin", io.StringIO(said))
         for name, value in env.items():
             patch.setenv(name, value)
         try:
@@ -267,7 +273,7 @@ def attention(report: Any) -> set[tuple[str, str]]:
 def _troubled(row: Row) -> bool:
     if row["state"] in ("missing", "failed"):
         return True
-    return row["state"] == "arrived" and any(one["state"] == "lost" for one in row["fields"])
+    return row["state"] == "arrived" and any(one["state"] in ("lost", "changed_by_people") for one in row["fields"])
 
 
 def texts(report: Any) -> str:

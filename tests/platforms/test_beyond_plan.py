@@ -20,6 +20,7 @@ from tests.platforms.fields import (
 from tests.platforms.platform import Platform
 from tests.platforms.project import (
     Project,
+    call,
     mapped,
     migration,
     project,
@@ -82,6 +83,39 @@ def test_the_first_fields_are_made_and_the_others_are_lines(serve: Serve, tmp_pa
         "Cid": "<b>Memo:</b> one<br>two",
     }
     assert any("3 custom fields, of which 1 fit; 2 become lines of notes" in notice for notice in report["notices"])
+
+
+def test_options_in_notes_are_in_the_language(serve: Serve, tmp_path: Path) -> None:
+    """A field that is an option says the same in a note as in the field, however it is mapped; its path,
+    its conditions and what is no option stay as they are.
+    """
+    found = trial(serve, tmp_path, first=["contacts.tax"])
+    written = found.spec()
+    tiers = {"name": "Tier", "type": "enum", "options": ["Gold", "Silver", {"was": "None", "label": "No tier"}]}
+    sizes = {"name": "Size", "type": "set", "options": ["Gold", "Large"]}
+    written["custom_fields"]["contacts"] |= {"tier": tiers, "size": sizes}
+    written["objects"]["contacts"]["fields"] |= {
+        "custom.tier": {"from": "tier", "map": {"Gold": "Gold", "Silver": "Silver"}, "else": "No tier"},
+        "custom.size": {
+            "cases": [{"when": {"name": "Ana"}, "value": ["Gold", "Large"]}, {"when": {"tier": "Silver"}, "value": "Large"}],
+            "else": {"value": None},
+        },
+        "custom.memo": {"value": "Gold"},
+    }
+    written |= {"languages": {"en": "", "es": "es.yaml"}, "settings": {"language": "es"}}
+    words = {"Tier": "Nivel", "Size": "Talla", "Memo": "Nota", "Tax id": "NIF", "Gold": "Oro", "Silver": "Plata", "No tier": "Sin nivel", "Large": "Grande"}
+    (tmp_path / "es.yaml").write_text(json.dumps(words), encoding="utf-8")
+    found.write_spec(written)
+    found.full(code=0)
+    assert notes(found.platform) == {
+        "Ana": "<b>Nivel:</b> Oro<br><b>Nota:</b> Gold<br><b>Talla:</b> Oro, Grande",
+        "Bea": "<b>Nivel:</b> Plata<br><b>Nota:</b> Gold<br><b>Talla:</b> Grande",
+        "Cid": "<b>Nivel:</b> Sin nivel<br><b>Nota:</b> Gold",
+    }
+    del words["No tier"]
+    (tmp_path / "es.yaml").write_text(json.dumps(words), encoding="utf-8")
+    done = call(tmp_path, found.env, "validate", "spec.yaml")
+    assert done.code == 2 and "'No tier' has no translation into 'es'" in done.out + done.err
 
 
 def test_the_notes_follow_the_records(serve: Serve, tmp_path: Path) -> None:

@@ -282,6 +282,34 @@ def test_a_store_in_which_nothing_is_left_is_told(trial: Project) -> None:
     trial.etl("verify", code=0)
 
 
+def test_a_rollback_that_is_declined_changes_nothing(trial: Project) -> None:
+    """`n` ends with the code of what people stop, and says how many rows stay; nothing counts as rolled
+    back, and a delta goes on.
+    """
+    trial.full()
+    rows = len(trial.platform.tables["contacts"])
+    writes = trial.platform.count_writes()
+    done = trial.etl("rollback", code=130, said="n\n")
+    assert f"Nothing was removed; {rows} rows stay." in done.err
+    assert trial.platform.count_writes() == writes
+    found = trial.etl("status", "--json", code=0).data()
+    assert found["rolled_back"] is False
+    assert "Rolled back" not in trial.etl("status", code=0).out
+    trial.delta(code=0)
+    trial.verify(code=0)
+    trial.etl("rollback", code=0, said="y\n")
+    assert trial.platform.tables["contacts"] == []
+
+
+def test_what_is_kept_is_one_number(trial: Project) -> None:
+    """A rollback and the status after it say the same of how much stays, custom fields and pipelines too."""
+    trial.full()
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    kept = trial.etl("rollback", "--yes", "--json", code=1).data()["kept"]
+    status = trial.etl("status", code=0).out
+    assert f"Rolled back: {len(kept)} row" in status
+
+
 def test_what_a_rollback_has_kept_is_verified(trial: Project) -> None:
     """A row that people changed stays; it is compared, and what was taken back is not called missing."""
     trial.full()

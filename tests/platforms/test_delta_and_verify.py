@@ -23,7 +23,7 @@ from tests.platforms.project import (
     texts,
     writable,
 )
-from tests.platforms.trials import NAME, firms_and_people
+from tests.platforms.trials import NAME, addresses, firms_and_people
 from tests.replacing import replace
 
 Spec = dict[str, Any]
@@ -263,6 +263,41 @@ def test_verify_sees_what_people_changed(serve: Serve, tmp_path: Path) -> None:
     trial.platform.one("contacts", name="Person 3")["email"] = "theirs@example.com"
     report = trial.verify(code=1)
     assert attention(report) == {("contacts", "people/3")}
+
+
+@pytest.mark.parametrize("theirs", ["theirs@example.com", ""], ids=["changed", "emptied"])
+def test_what_people_changed_is_not_lost(theirs: str, serve: Serve, tmp_path: Path) -> None:
+    """A value that people changed or emptied is counted as changed by people in every form of the
+    report, and one that the platform dropped from the same row as lost.
+    """
+    trial = addresses(serve, tmp_path)
+    drop = odd.ignoring("contacts", "phone")
+    trial.platform.before.append(drop)
+    trial.full(code=1)
+    trial.platform.one("contacts", name="Person 3")["email"] = theirs
+    report = trial.verify(code=1)
+    fields = report["verdict"]["fields"]
+    assert (fields["changed_by_people"], fields["lost"], report["verdict"]["lost_in_arrived"]) == (1, 3, 3)
+    row = next(row for row in report["records"] if row["key"] == "people/3")
+    assert {one["target"]: one["state"] for one in row["fields"] if one["target"] != "name"} == {
+        "email": "changed_by_people",
+        "phone": "lost",
+    }
+    assert "3 lost, 1 changed by people" in trial.etl("verify", code=1).out
+
+
+def test_what_is_changed_by_people_stays_so(serve: Serve, tmp_path: Path) -> None:
+    """A value that people changed stays changed by people when a delta finds that the source has
+    changed it, too, and nothing is lost.
+    """
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    trial.platform.one("contacts", name="Person 3")["email"] = "theirs@example.com"
+    trial.platform.tables["people"][2] |= {"email": "new@example.com", "phone": "611111111"}
+    for report in (trial.delta(code=1), trial.verify(code=1)):
+        fields = report["verdict"]["fields"]
+        assert (fields["changed_by_people"], fields["lost"]) == (1, 0)
+    assert trial.platform.one("contacts", name="Person 3")["phone"] == "611111111"
 
 
 # -- records that leave
@@ -608,3 +643,21 @@ def test_a_row_that_is_gone_is_missed_though_another_object_has_one_for_the_reco
     report = trial.verify(code=1)
     missing = [(row["object"], row["key"]) for row in report["records"] if row["state"] == "missing"]
     assert sorted(missing) == [("contacts", "people/1"), ("leads", "people/2")]
+
+
+def test_an_edit_stays_theirs_after_another_field_was_written(serve: Serve, tmp_path: Path) -> None:
+    """What people changed is theirs still after a delta has written another field of the row and read it
+    back: verified as changed by people, and not written over when the source changes it.
+    """
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    row = trial.platform.one("contacts", name="Person 3")
+    row["email"] = "theirs@example.com"
+    person = trial.platform.tables["people"][2]
+    person["phone"] = "611111111"
+    trial.delta()
+    assert row["phone"] == "611111111"
+    assert trial.verify(code=1)["verdict"]["fields"]["changed_by_people"] == 1
+    person["email"] = "new@example.com"
+    trial.delta(code=1)
+    assert row["email"] == "theirs@example.com"

@@ -18,14 +18,15 @@ def on_the_page(folder: Path) -> int:
     return len({(object_, key) for object_, _, _, rows in json.loads(found.group(1)) for key, _ in rows})
 
 
-def test_missing_and_lost_are_counted_like_what_was_found(serve: Serve, tmp_path: Path) -> None:
-    """A row that people deleted and a field that the destination lost count in JSON, terminal and page alike."""
+def test_missing_and_changed_are_counted_like_what_was_found(serve: Serve, tmp_path: Path) -> None:
+    """A row that people deleted and a field that they changed count in JSON, terminal and page alike."""
     trial = firms_and_people(serve, tmp_path, people=4)
     trial.full()
     contacts = trial.platform.tables["contacts"]
     del contacts[0]
     contacts[0]["name"] = ""
     verdict = trial.verify(code=1)["verdict"]
-    assert (verdict["missing"], verdict["lost_in_arrived"], verdict["need_attention"]) == (1, 1, 2)
+    changed = verdict["fields"]["changed_by_people"]
+    assert (verdict["missing"], changed, verdict["lost_in_arrived"], verdict["need_attention"]) == (1, 1, 0, 2)
     assert "2 need attention" in trial.etl("verify", code=1).out
     assert on_the_page(tmp_path) == 2

@@ -15,6 +15,7 @@ from msgspec import structs
 from rich.console import Console
 
 from engine.cli.environment import named, variables
+from engine.cli.screen import Declined
 from engine.config.document import read
 from engine.config.suggestions import suggest
 from engine.connector.addressing import addressed
@@ -38,7 +39,7 @@ from workbench.connectors import found as connector_found
 from workbench.excerpt import excerpt
 from workbench.probe import report
 from workbench.probe.bodies import given
-from workbench.probe.check import Bound, Choice, bound, check
+from workbench.probe.check import AGAIN, Bound, Choice, bound, check
 from workbench.probe.found import Declared, Finding
 from workbench.probe.scene import Probe
 from workbench.probe.tape import Tape
@@ -134,8 +135,9 @@ def check_command(
     calls = min(options["calls"] or most.calls, most.calls)
     cost = -(-most.cost * calls // most.calls)  # of fewer calls, their share
     plan = options["plan"] or loaded.plans[0]
-    _announce(loaded, account, choice, plan, Bound(calls, cost))
-    _refuse_beyond(loaded, plan, options["seats"], Bound(calls, cost))
+    asked = Bound(calls, cost)
+    _announce(loaded, account, choice, plan, asked)
+    calls = _within_limits(loaded, plan, options["seats"], asked)
     declared, found = Declared(read(path)), list[Finding]()
     with _probing(loaded, account, declared, calls, options) as probe:
         try:
@@ -208,7 +210,7 @@ def _ask(
     connector: Connector, account: Account, choice: Choice, yes: bool
 ) -> None:
     """Rows are created in an account beyond this machine only after a yes; raises UnsafePlan where
-    nobody can confirm.
+    nobody can confirm, and Declined after a no.
     """
     host = urlsplit(account.base_url).hostname or ""
     if not choice.write or yes or host in ("127.0.0.1", "localhost", "::1"):
@@ -219,7 +221,8 @@ def _ask(
             f"{question} There is nobody to confirm this – give --yes, preferably with a trial"
             " account"
         )
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Declined("Nothing was made or changed.")
 
 
 def _of(plan: str) -> str:
@@ -246,23 +249,33 @@ def _announce(
     click.echo(clean(announced), err=True)
 
 
-def _refuse_beyond(
+def _within_limits(
     connector: Connector, plan: str, seats: int, most: Bound
-) -> None:
-    """Raise UsageError where a check may take more than a limit that nobody waits for, as that of
-    a day: it would stop in the middle.
+) -> int:
+    """The most calls that a check may make within the limits that nobody waits for, as that of a
+    day. Raises UsageError where it would stop in the middle though no call had to be repeated.
     """
+    calls = most.calls
     for limit in connector.limits:
         taken = most.calls if limit.unit == "calls" else most.cost
         allowed = limit.allowance(plan, seats)
         counts_all = limit.general and not limit.methods
         if counts_all and limit.seconds > PATIENCE and taken > allowed:
             fewer = int(most.calls * allowed // taken)
+            if fewer * AGAIN >= most.calls:
+                calls = min(calls, fewer)
+                click.echo(
+                    f"of these at most {fewer:,} are made, for the limit {limit.name!r}:"
+                    " more are needed only where calls have to be repeated",
+                    err=True,
+                )
+                continue
             raise UsageError(
                 f"the check may take {taken:,} {_unit(limit)}, and the limit {limit.name!r} allows"
                 f" {allowed:,.0f} to {_of(plan)}, or try less with --only RESOURCE or"
                 f" --calls {fewer}"
             )
+    return calls
 
 
 def _unit(limit: Limit) -> str:

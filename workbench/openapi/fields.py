@@ -182,7 +182,11 @@ def _text_kind(
     clock = re.search(r"_time$|[a-z]Time$", name) and re.search(
         r"\bHH:MM", text
     )
+    lasts = key(name).endswith("duration") and re.search(
+        r"\bHH:MM|^\d+:\d\d", f"{shown} {text}"
+    )
     signs = (
+        (lasts, "duration", "its name"),
         (example, example, "its example"),
         (html, "html", "its description"),
         (moment, "datetime", "its description"),

@@ -33,6 +33,7 @@ _ADVICE = {
     "max": "correct the length",
 }
 NO_DATE = ("0000-00-00", "0000-00-00 00:00:00")
+_DURATION = re.compile(r"\d+:[0-5]\d(:[0-5]\d)?")
 _TIME = re.compile(r"[0-2]?\d:[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,23}")
 
@@ -393,7 +394,9 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     ),
     "datetime": _is_moment,
     "wall_time": _is_moment,
-    "duration": lambda value: isinstance(value, str) or _is_number(value),
+    "duration": lambda value: (
+        isinstance(value, str) and bool(_DURATION.fullmatch(value))
+    ),
     "id": _is_key,
     "enum": _is_key,
     "reference": lambda value: (

@@ -75,6 +75,7 @@ def _rule(target: str, field_type: FieldType, people: str, stages: str) -> Rule:
         "date": moment,
         "enum": option,
         "time": moment,
+        "duration": composite.duration,
         "file": composite.file,
     }
     words = meaning(target)

@@ -19,6 +19,7 @@ const FIELD_STATES = {
   stored_as: ["stored as", "arrived, in the form the destination gave it"],
   dropped: ["dropped", "left out by the mapping"],
   lost: ["lost", "wanted, but the destination holds something else"],
+  changed_by_people: ["changed by people", "arrived, and people have changed it since"],
   empty: ["empty", "nothing in the source, nothing wanted"],
 };
 const RECORD_STATES = {
@@ -216,7 +217,7 @@ function unchanged(told) {
   return told.changed === 0 ? "Nothing had changed in the source" : "";
 }
 function arrival(told) {
-  const all = told.arrived + told.missing + told.skipped + told.failed;
+  const all = told.arrived + told.missing + (/--(delta|failed)$/.test(report.command) ? 0 : told.skipped) + told.failed;
   if (!all) return "No records were compared";
   return told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
 }
@@ -228,7 +229,7 @@ function verdict() {
   const told = report.verdict;
   const tiles = [
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
-    ["lost", told.lost_in_arrived, "fields lost in records that arrived"],
+    ["lost", told.lost_in_arrived, "fields lost in records that arrived"], ["changed_by_people", told.fields.changed_by_people, "fields changed by people"],
   ];
   const elsewhere = told.fields.lost - told.lost_in_arrived;
   const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
@@ -430,8 +431,7 @@ function recordRow(at) {
   const row = records[at];
   const states = {};
   for (const field of row.fields) states[field.state] = (states[field.state] || 0) + 1;
-  const lost = row.fields.find((field) => field.state === "lost");
-  const reason = row.reason || (lost ? lost.reason : "");
+  const reason = row.reason || (row.fields.find((field) => ["lost", "changed_by_people"].includes(field.state)) || { reason: "" }).reason;
   const cells = [
     el("th", { scope: "row", "data-head": "Record" }, openLink(row, row.title || row.key), el("div.muted", {}, value(row.key, "key"))),
     el("td", { "data-head": "State" }, chip(row.state, RECORD_STATES)),

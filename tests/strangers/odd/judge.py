@@ -210,9 +210,9 @@ def told(report: Row | None, status: Row, code: int, plain: Callable[[str], str]
             alarms.add((key, ""))
             continue
         for item in row["fields"]:
-            if item["state"] in ("lost", "dropped"):
+            if item["state"] in ("lost", "dropped", "changed_by_people"):
                 fields.add((key, item["target"]))
-            if item["state"] == "lost":
+            if item["state"] in ("lost", "changed_by_people"):
                 alarms.add((key, item["target"]))
     verdict = (report or {}).get("verdict")
     good = verdict["state"] == "good" and code == 0 if verdict else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,36 @@ def test_the_shipped_connectors_hold(
         assert len(made) == len(gone) == 14 and told(out)["left"] == []
 
 
+def test_a_no_ends_before_any_call(tmp_path: Path) -> None:
+    """Whoever declines to have rows made in an account beyond this machine is told that nothing was; the code is that of what people stop."""
+    pty = pytest.importorskip("pty")
+    env = {**os.environ, "ACME_BASE_URL": "https://acme.invalid", "ACME_KEY": KEY}
+    person, terminal = pty.openpty()
+    os.write(person, b"n\n")
+    try:
+        words = [sys.executable, "-m", "workbench", "connector", "check", str(FILE), "--write"]
+        done = subprocess.run(words, cwd=tmp_path, env=env | {"PYTHONPATH": str(ROOT)}, stdin=terminal, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        os.close(person)
+        os.close(terminal)
+    assert done.returncode == 130, done.stderr
+    assert "Nothing was made or changed." in done.stderr and "interrupted" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_activity_may_take_longer_than_a_day(tmp_path: Path, run_etl: Etl) -> None:
+    """A duration is no time of day: one of 101 hours is what the connector of Pipedrive declares."""
+    with emulator("pipedrive", plan="ultimate", extra_args=("--size", "100")) as running:
+        body = {"subject": "x", "due_date": "2026-01-02", "due_time": "09:30", "duration": "101:30"}
+        made = loopback.request("POST", f"{running.base_url}/api/v2/activities", headers={"x-api-token": running.key}, json=body, timeout=30)
+        assert made.json()["data"]["duration"] == "101:30:00"
+        (tmp_path / "trial.env").write_text(f"PIPEDRIVE_BASE_URL={running.base_url}\nPIPEDRIVE_API_TOKEN={running.key}\n", encoding="utf-8")
+        words = ["--env", "trial.env", "--plan", "ultimate", "--only", "activities"]
+        code, text = run_etl("connector", "check", str(ROOT / "connectors/pipedrive.yaml"), *words)
+    assert code == 0, text
+    assert "[contradicted]" not in text
+
+
 def test_what_nobody_had_confirmed_is_found_out(tmp_path: Path, run_etl: Etl) -> None:
     """Two switches of an emulator: whether a filter is inclusive, and a row that is listed and cannot be read by id."""
     switches = ("--set", "modified_bound=exclusive", "--set", "work_order_by_id=fail")
@@ -140,6 +171,19 @@ def test_a_check_beyond_a_day_s_allowance_does_not_begin(tmp_path: Path, run_etl
     assert "the limit 'day'" not in told and 0 < len(server.calls) <= 30
     code, told = run_etl("connector", "check", str(path), "--env", "trial.env", "--plan", "large")
     assert "paced by --plan large" in told and len(server.calls) > 30, told
+
+
+def test_a_check_that_fits_unless_calls_are_repeated_begins(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
+    """Where a day has room for each call once, and not for each twice, the check is made and kept within the day."""
+    server, path = serve(), tmp_path / "acme.yaml"
+    _, told = run_etl("connector", "check", str(FILE), "--env", "trial.env")
+    found = re.search(r"at most (\d+) calls", told)
+    assert found and len(server.calls) < int(found[1]) // 2
+    made, room = len(server.calls), int(found[1]) * 2 // 3
+    path.write_text(FILE.read_text(encoding="utf-8").replace("small: 5000", f"small: {room}"), encoding="utf-8")
+    _, told = run_etl("connector", "check", str(path), "--env", "trial.env", "--store", "another.sqlite")
+    assert len(server.calls) == 2 * made, told
+    assert f"of these at most {room} are made, for the limit 'day'" in told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""How many records were skipped is one number on one store, whichever command is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platforms.conftest import Serve
+from tests.platforms.project import Done, Project
+from tests.platforms.trials import firms_and_people
+
+LOOKED_UP = {"lookup": "companies", "by": "firm", "on_miss": "skip"}
+
+
+def start(serve: Serve, folder: Path) -> Project:
+    """Four contacts, of which two name a firm that is not there, and are skipped."""
+    trial = firms_and_people(serve, folder, 4)
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = LOOKED_UP
+    trial.write_spec(spec)
+    for person in trial.platform.tables["people"][:2]:
+        person["firm"] = 99
+    return trial
+
+
+def told(trial: Project, *words: str) -> int:
+    """How many records a command says were skipped, in its summary and in its document."""
+    plain, data = (trial.etl(*words, *more).out for more in ((), ("--json",)))
+    number = int(Done(0, data, "").data()["verdict"]["skipped"])
+    assert (f"{number} skipped" in plain) == bool(number), plain
+    return number
+
+
+def status(trial: Project) -> int:
+    """How many `etl status` says were skipped."""
+    found: dict[str, Any] = trial.etl("status", "--json").data()
+    number = int(found["skipped"])
+    assert (f"{number} skipped" in trial.etl("status").out) == bool(number)
+    return number
+
+
+COMMANDS = [("run",), ("run", "--delta"), ("verify",), ("run", "--failed")]
+
+
+def everywhere(trial: Project) -> list[int]:
+    """The number by every command, status last."""
+    return [*(told(trial, *words) for words in COMMANDS), status(trial)]
+
+
+def test_every_command_says_the_same(serve: Serve, tmp_path: Path) -> None:
+    """A run, a delta with nothing to do, a verification, another try of what failed, and the status."""
+    trial = start(serve, tmp_path)
+    trial.full(code=None)
+    assert everywhere(trial) == [2, 2, 2, 2, 2]
+    assert "Nothing had changed" in trial.etl("run", "--delta").out
+
+
+def test_a_delta_does_not_count_what_it_left_alone_as_looked_at(serve: Serve, tmp_path: Path) -> None:
+    """A delta that writes one row says that one of one arrived, and how many are skipped in all."""
+    trial = start(serve, tmp_path)
+    trial.full(code=None)
+    trial.platform.tables["people"][3]["name"] = "Person 4 changed"
+    out = trial.etl("run", "--delta").out
+    assert "1 of 1 records arrived" in out and "2 skipped" in out
+
+
+@pytest.mark.parametrize("fresh", [("--refresh",), ("--sample", "--refresh")], ids=["whole", "sample"])
+def test_what_only_a_plan_skips_is_not_counted(fresh: tuple[str, ...], serve: Serve, tmp_path: Path) -> None:
+    """After a plan of a source that has two more records, of which one is skipped, the number is still that
+    of the run; the next run counts the other, too.
+    """
+    trial = start(serve, tmp_path)
+    trial.full(code=None)
+    more = [{"id": 5, "name": "Person 5", "firm": 98}, {"id": 6, "name": "Person 6", "firm": 1}]
+    trial.platform.tables["people"] += more
+    trial.etl("plan", *fresh)
+    assert [told(trial, "verify"), status(trial)] == [2, 2]
+    assert everywhere(trial) == [3, 3, 3, 3, 3]
+
+
+def test_a_rollback_leaves_none(serve: Serve, tmp_path: Path) -> None:
+    """Nothing was skipped where nothing is left; a sample after it counts its own."""
+    trial = start(serve, tmp_path)
+    trial.full(code=None)
+    trial.rollback(code=0)
+    assert status(trial) == 0
+    trial.run("--sample")
+    assert [told(trial, "verify"), status(trial)] == [2, 2]
+
+
+def test_what_fails_before_it_is_sent_is_judged_after_a_plan(serve: Serve, tmp_path: Path) -> None:
+    """A record that a run failed without a call is as failed in a verification after a plan as before."""
+    trial = start(serve, tmp_path)
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = {**LOOKED_UP, "on_miss": "fail"}
+    trial.write_spec(spec)
+    trial.full(code=None)
+    before = trial.verify()["verdict"]
+    trial.etl("plan")
+    after = trial.verify()["verdict"]
+    assert (before["failed"], after["failed"], after["skipped"]) == (2, 2, 0)
