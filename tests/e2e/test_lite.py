@@ -6,6 +6,8 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from engine import pipeline
 from engine.errors import QuotaExhausted
 from engine.language.compile import Migration, load_migration
@@ -83,6 +85,7 @@ def on_lite(folder: Path) -> Migration:
     return replace(migration, destination=replace(destination, connection=replace(destination.connection, concurrency=1)))
 
 
+@pytest.mark.scale  # .ci/run runs it by name
 def test_a_whole_lite_account_takes_its_days(tmp_path: Path) -> None:
     """All records of a small account arrive, over as many days as the quotas ask for: nothing is refused for its rate, made twice or lost,
     and a rollback gives the account back.
