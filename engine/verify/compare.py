@@ -544,15 +544,14 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
 def _is_edited(
     run: Run, codec: RowCodec, link: Link | None, row: Row | None
 ) -> bool:
-    """Whether people changed a row that an earlier run wrote: one of this run may be the
-    platform's that has changed since it answered.
+    """Whether people changed a row that an earlier run wrote: what is another in one of this run
+    may be the platform's work since it answered.
     """
-    if link is None or row is None or "seen" not in link.extra:
+    if link is None or row is None or link.run == run.id:
         return False
-    if link.extra.get("touched"):
-        return True
-    return link.run != run.id and not codec.is_unchanged(
-        link.extra["seen"], row
+    seen = link.extra.get("seen")
+    return bool(link.extra.get("touched")) or (
+        seen is not None and not codec.is_unchanged(seen, row)
     )
 
 

@@ -148,10 +148,20 @@ def _arrived(
     view = FieldView(wanted, stored, live, wanted)
     if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
         return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
-    theirs = side.is_edited and ownership(view, same) is Ownership.THEIRS
-    why = held.get("why")
-    if why == "conflict" or (theirs and why != "stuck"):
+    return _another(side.is_edited, held.get("why"), view, same)
+
+
+def _another(
+    edited: bool,
+    why: str | None,
+    view: FieldView,
+    same: Callable[[Any, Any], bool],
+) -> tuple[str, str]:
+    """The state of a field that holds something else than what was wanted."""
+    if why == "conflict":
         return "changed_by_people", "people changed it; kept"
+    if edited and why != "stuck" and ownership(view, same) is Ownership.THEIRS:
+        return "changed_by_people", "people changed it since"
     return "lost", _why_lost(why, view, same)
 
 

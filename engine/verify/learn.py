@@ -46,9 +46,10 @@ def _learnt(
     if link.origin == "created" and seen is None:
         # The answer to our write has not shown the row: this reading does.
         extra["seen"] = codec.fingerprint(row)
-        _note_all(codec, resolved, row, stored, held)
-    elif "touched" in extra:
+    if "touched" in extra:
         pass  # what it holds may be people's, though nobody has edited it since our last write
+    elif link.origin == "created" and seen is None:
+        _note_all(codec, resolved, row, stored, held)
     elif seen is not None and (is_unedited or codec.is_unchanged(seen, row)):
         # Nobody has edited the row: whatever it holds is what the platform made of our values.
         _note_all(codec, resolved, row, stored, held)

@@ -76,7 +76,7 @@ def count(
         for item in row.fields:
             if (
                 "map" in item.steps
-                and item.state != "lost"
+                and item.state not in ("lost", "changed_by_people")
                 and row.state == "arrived"
                 and len(tally.mapped) < KEPT
             ):
@@ -86,16 +86,15 @@ def count(
                     ", ".join(text_of(one) for _, one in item.sources),
                     text_of(item.wanted),
                 ] += 1
-        states = Counter(
-            item.state for item in row.fields if row.state == "arrived"
-        )
-        tally.lost_in_arrived += states["lost"]
+        states = [item.state for item in row.fields]
+        lost = states.count("lost") if row.state == "arrived" else 0
+        tally.lost_in_arrived += lost
         _add_money(tally, row)
         to_see = (
             row.state != "arrived"
             or row.reason != ""
-            or states["lost"] > 0
-            or states["changed_by_people"] > 0
+            or lost > 0
+            or "changed_by_people" in states
             or (row.object, row.key) in found
         )
         if keep_all or (to_see and len(tally.kept) < KEPT):

@@ -645,11 +645,20 @@ def test_a_row_that_is_gone_is_missed_though_another_object_has_one_for_the_reco
     assert sorted(missing) == [("contacts", "people/1"), ("leads", "people/2")]
 
 
-def test_an_edit_stays_theirs_after_another_field_was_written(serve: Serve, tmp_path: Path) -> None:
+def shows_only_the_id(_: Platform, request: Request, answer: Answer) -> Answer:
+    """What some platforms answer to a change."""
+    changed = request.method in ("PATCH", "PUT") and answer.status == 200
+    return replace(answer, body={"id": answer.body["id"]}) if changed else answer
+
+
+@pytest.mark.parametrize("answer", ["shows the row", "shows only the id"])
+def test_an_edit_stays_theirs_after_another_field_was_written(answer: str, serve: Serve, tmp_path: Path) -> None:
     """What people changed is theirs still after a delta has written another field of the row and read it
     back: verified as changed by people, and not written over when the source changes it.
     """
     trial = addresses(serve, tmp_path)
+    if answer == "shows only the id":
+        trial.platform.after.append(shows_only_the_id)
     trial.full(code=0)
     row = trial.platform.one("contacts", name="Person 3")
     row["email"] = "theirs@example.com"
@@ -661,3 +670,21 @@ def test_an_edit_stays_theirs_after_another_field_was_written(serve: Serve, tmp_
     person["email"] = "new@example.com"
     trial.delta(code=1)
     assert row["email"] == "theirs@example.com"
+
+
+def test_what_changes_right_after_a_write_is_lost_beside_peoples_edit(serve: Serve, tmp_path: Path) -> None:
+    """A value that the platform makes something else of after its answer is not told as people's work, though they have edited the row."""
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    row = trial.platform.one("contacts", name="Person 3")
+    row["email"] = "theirs@example.com"
+    trial.platform.tables["people"][2]["phone"] = "611111111"
+
+    def garbled(platform: Platform, request: Request, answer: Answer) -> Answer:
+        if request.method in ("PATCH", "PUT") and answer.status == 200:
+            platform.one("contacts", name="Person 3")["phone"] = "0"
+        return answer
+
+    trial.platform.after.append(garbled)
+    found = next(one for one in trial.delta(code=1)["records"] if one["key"] == "people/3")
+    assert {one["target"]: one["state"] for one in found["fields"]}["phone"] == "lost"
