@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
 
-from engine.destination.resolve import Symbol, resolve, sent_as
+from engine.destination.resolve import resolve
 from engine.destination.rows import Row, RowCodec, codec_now
 from engine.destination.written import bodies_written, linked_ids
 from engine.extract.records import rows_now
 from engine.language.model import ObjectMapping
 from engine.session import Run
-from engine.store.links import (
-    MERGED,
-    Link,
-    link_of,
-    links_to_rows,
-    save_link,
-)
-from engine.values import is_empty, links_in
+from engine.store.links import MERGED, Link, link_of, save_link
+from engine.values import links_in
+
+# among the fields that people changed: they may have changed some that are not ours
+ELSEWHERE = "*"
 
 
 def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
@@ -41,17 +38,12 @@ def edits_of(run: Run, resource: str, links: Sequence[Link]) -> dict[str, str]:
 
 
 def edit_of(
-    run: Run,
-    connection: sa.Connection,
-    codec: RowCodec,
-    link: Link,
-    row: Row,
-    gone: Collection[Symbol] = (),
+    run: Run, connection: sa.Connection, codec: RowCodec, link: Link, row: Row
 ) -> str:
-    """Why a row of ours counts as edited, or ""; `gone` are records whose rows people deleted."""
+    """Why a row of ours counts as edited, or ""."""
     seen, touched = link.extra.get("seen"), link.extra.get("touched")
     mapping = run.spec.objects.get(link.object)
-    if not touched and _is_as_left(connection, codec, link, row, gone):
+    if not touched and _is_as_left(connection, codec, link, row):
         return ""
     if mapping is None:
         return "people changed it" if touched or seen is not None else ""
@@ -64,54 +56,11 @@ def edit_of(
     return "people changed it" if touched or seen is not None else ""
 
 
-def emptied(
-    codec: RowCodec, link: Link, row: Row
-) -> Iterator[tuple[str, Symbol]]:
-    """What a row was written to refer to where it refers to nothing now: field and record."""
-    for target, value in link.written.items():
-        symbols = links_in(value) if target in row else ()
-        if symbols and is_empty(codec.get(row, target)):
-            yield from ((target, symbol) for symbol in symbols)
-
-
-def gone_from(
-    run: Run, codec: RowCodec, rows: Iterable[Row]
-) -> frozenset[Symbol]:
-    """The records whose rows are deleted of those that these rows were written to refer to, and
-    refer to none now: where people delete a row, a platform may empty what refers to it.
-    """
-    by_id = {codec.resource.id_of(row): row for row in rows}
-    with run.store.begin() as connection:
-        linked = links_to_rows(connection, codec.resource.name, list(by_id))
-        named = {
-            symbol: link_of(connection, *symbol)
-            for row_id, links in linked.items()
-            for link in links
-            for _, symbol in emptied(codec, link, by_id[row_id])
-        }
-    return frozenset(
-        symbol
-        for symbol, other in named.items()
-        if other and _is_deleted(run, other)
-    )
-
-
-def _is_deleted(run: Run, link: Link) -> bool:
-    """Whether the platform says so of a row: no answer says nothing."""
-    if "read" not in run.resource(link.resource).operations:
-        return False
-    return run.destination.look(link.resource, link.dest_id)[0] == "deleted"
-
-
 def _is_as_left(
-    connection: sa.Connection,
-    codec: RowCodec,
-    link: Link,
-    row: Row,
-    gone: Collection[Symbol],
+    connection: sa.Connection, codec: RowCodec, link: Link, row: Row
 ) -> bool:
     """Whether a row has the fingerprint of our last write, but for what refers to rows that people
-    merged into others, or referred to rows that they deleted: that is no edit of this row.
+    merged into others: that is the merge, and no edit of this row.
     """
     seen = link.extra.get("seen")
     if seen is None or codec.is_unchanged(seen, row):
@@ -124,10 +73,6 @@ def _is_as_left(
             if other and other.origin == MERGED:
                 ids = (other.dest_id, other.extra[MERGED])
                 before[target] = _moved_back(before[target], *ids)
-    for target, symbol in emptied(codec, link, row):
-        other = link_of(connection, *symbol)
-        if other and symbol in gone:
-            before[target] = sent_as("integer", other.dest_id)
     return codec.is_unchanged(seen, before)
 
 
@@ -169,19 +114,19 @@ def _changed(
 
 
 def note_edit(
-    connection: sa.Connection,
-    codec: RowCodec,
-    link: Link,
-    row: Row,
-    gone: Collection[Symbol] = (),
+    run: Run, connection: sa.Connection, codec: RowCodec, link: Link, row: Row
 ) -> None:
-    """Keep for a rollback that people changed a row: after a write its fingerprint is another."""
-    if (
-        "seen" in link.extra
-        and not link.extra.get("touched")
-        and not _is_as_left(connection, codec, link, row, gone)
-    ):
-        save_link(
-            connection,
-            structs.replace(link, extra=link.extra | {"touched": True}),
-        )
+    """Keep that people changed a row, and which of our fields: after a write its fingerprint is
+    another, and holds their values as well.
+    """
+    if "seen" not in link.extra or _is_as_left(connection, codec, link, row):
+        return
+    known = link.extra.get("touched", ())
+    mapping = run.spec.objects.get(link.object)
+    theirs: Any = True
+    if mapping is not None and known is not True:
+        changed = _changed(run, connection, codec, mapping, link, row)
+        theirs = sorted({ELSEWHERE, *known, *changed})
+    if theirs != known:
+        extra = link.extra | {"touched": theirs}
+        save_link(connection, structs.replace(link, extra=extra))

@@ -229,7 +229,7 @@ def demote(connection: sa.Connection, links: Sequence[Link]) -> None:
 
 def _demote(ledger: Ledger, links: Sequence[Link]) -> None:
     for link in links:
-        extra = without(link.extra, (*MARKS, "seen"))
+        extra = without(link.extra, (*MARKS, "seen", "lost"))
         people = structs.replace(
             link,
             origin="matched",
@@ -275,7 +275,7 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     if outcome.existing:
         return _link_to_existing(run, outcome)
     write, answer = outcome.write, outcome.answer
-    extra = without(write.extra, ("seen", *MARKS))
+    extra = without(write.extra, ("seen", "lost", *MARKS))
     extra |= outcome.extra
     if write.action == "create":
         extra |= _doubts_of(run, outcome, codec)

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from engine.connector.model import Verb
 from engine.destination.definitions import DELETED
-from engine.destination.edits import gone_from, note_edit
+from engine.destination.edits import note_edit
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
@@ -42,7 +42,6 @@ from engine.plan.cost import Plan, summed_up
 from engine.plan.deletions import plan_deletions
 from engine.plan.diff import (
     Decision,
-    Symbol,
     decide,
     known_rows,
     merge,
@@ -323,14 +322,13 @@ def _updates(
     links = [item.link for item in decisions if item.link]
     gone = [link for link in links if link.dest_id not in live]
     followed = follow_merges(planning.run, gone)
-    emptied = gone_from(planning.run, planning.codec, live.values())
 
     found = {}
     for item in decisions:
         assert item.link is not None
         row, key = live.get(item.link.dest_id), item.draft.key
         if row:
-            found[key] = _merged(planning, item, row, emptied)
+            found[key] = _merged(planning, item, row)
         elif (item.draft.object, key) in followed:
             found[key] = structs.replace(item.change(), kind="unchanged")
         else:
@@ -340,13 +338,11 @@ def _updates(
     return found
 
 
-def _merged(
-    planning: Planning, item: Decision, row: Row, gone: frozenset[Symbol]
-) -> Change:
+def _merged(planning: Planning, item: Decision, row: Row) -> Change:
     run, link = planning.run, item.link
     assert link is not None
     with run.store.begin() as connection:
-        note_edit(connection, planning.codec, link, row, gone)
+        note_edit(run, connection, planning.codec, link, row)
         last = _last_written(planning, connection, link)
 
     change = merge(planning.mapping, item, row, last, planning.codec)

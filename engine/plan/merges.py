@@ -26,6 +26,7 @@ from engine.store.links import (
     Finding,
     Link,
     clear_findings_of,
+    is_touched,
     links_of,
     save_findings,
     save_links,
@@ -149,8 +150,7 @@ def _pointers_of(
     run: Run, links: Iterable[Link], gone: Mapping[Symbol, Link]
 ) -> Iterator[_Pointer]:
     for link in links:
-        # what people were known to have changed says nothing
-        if link.origin == MERGED or link.extra.get("touched"):
+        if link.origin == MERGED:
             continue
         fields = run.resource(link.resource).fields
         for target, value in link.written.items():
@@ -158,7 +158,9 @@ def _pointers_of(
             refers = kind is not None and (
                 kind.kind == "reference" or kind.shape
             )
-            is_ours = refers and target not in link.held
+            # what people were known to have changed says nothing
+            theirs = target in link.held or is_touched(link, target)
+            is_ours = refers and not theirs
             if len(named) == 1 and named[0] in gone and is_ours:
                 yield _Pointer(link, target, named[0])
 

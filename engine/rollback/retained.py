@@ -14,9 +14,8 @@ import msgspec
 import sqlalchemy as sa
 
 from engine.connector.model import Resource
-from engine.destination.edits import edit_of, emptied, gone_from
+from engine.destination.edits import edit_of
 from engine.destination.natural_key import holders
-from engine.destination.resolve import Symbol
 from engine.destination.rows import (
     Definitions,
     Row,
@@ -58,22 +57,10 @@ OF_ANOTHER = "people merged a row of another run into it"
 UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
 
 
-class Emptied(msgspec.Struct, frozen=True):
-    """A field of a row of ours that a platform emptied when people deleted what it referred to;
-    the fingerprint that the row has now, where nothing else of it was changed.
-    """
-
-    record: Symbol
-    target: str
-    seen: str
-
-
 class Retained(msgspec.Struct):
     """Rows that stay with the reason, and the options that rows which stay use."""
 
     kept: dict[RowId, str] = msgspec.field(default_factory=dict)
-    # record whose row people deleted -> what referred to it
-    emptied: dict[Symbol, list[Emptied]] = msgspec.field(default_factory=dict)
     # (resource, field or code) -> ids
     used: dict[RowId, set[str]] = msgspec.field(default_factory=dict)
 
@@ -92,8 +79,6 @@ class _Look(msgspec.Struct):
     choices: set[str] = msgspec.field(default_factory=set)
     # resources whose lists show rows of ours
     shown: set[str] = msgspec.field(default_factory=set)
-    # records that rows of this page referred to, and whose rows people deleted
-    gone: frozenset[Symbol] = frozenset()
 
     def codec(self, name: str) -> RowCodec:
         return codec_of(self.run.migration.destination, name, self.known)
@@ -126,10 +111,8 @@ def find_retained(
     for position, name in enumerate(order):
         run.progress("looking for what people edited", position, len(order))
         for rows in _rows(look, look.run.resource(name)):
-            codec = look.codec(name)
-            look.gone = gone_from(run, codec, rows)
             with run.store.begin() as connection:
-                _look_at(look, connection, codec, rows)
+                _look_at(look, connection, look.codec(name), rows)
             _follow(look)
     if edited:
         _check_unlisted(look)
@@ -170,10 +153,7 @@ def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
 
 
 def _look_at(
-    look: _Look,
-    connection: sa.Connection,
-    codec: RowCodec,
-    rows: Sequence[Row],
+    look: _Look, connection: sa.Connection, codec: RowCodec, rows: Sequence[Row]
 ) -> None:
     """Note what one page says must stay."""
     name = codec.resource.name
@@ -232,16 +212,11 @@ def _keep_edited(
     merged = [link for link in links if link.origin == MERGED]
     if look.of_run and any(link.run != look.of_run for link in merged):
         return look.keep(row_id, OF_ANOTHER)
-    reasons = []
-    for link in links:
-        if link.origin != MERGED:
-            edit = edit_of(look.run, connection, codec, link, row, look.gone)
-            reasons.append(edit)
-            seen = "" if edit else codec.fingerprint(row)
-            for target, symbol in emptied(codec, link, row):
-                if symbol in look.gone:
-                    one = Emptied((link.object, link.key), target, seen)
-                    look.found.emptied.setdefault(symbol, []).append(one)
+    reasons = [
+        edit_of(look.run, connection, codec, link, row)
+        for link in links
+        if link.origin != MERGED
+    ]
     return bool(reasons) and all(reasons) and look.keep(row_id, reasons[0])
 
 

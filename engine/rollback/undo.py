@@ -47,7 +47,7 @@ from engine.store.links import (
     save_link,
 )
 from engine.store.tables import remember_in
-from engine.values import digest, is_empty, without
+from engine.values import digest, is_empty
 
 BATCH = 100  # updates whose rows are read together
 ROUNDS = 8  # times rows are looked at once more because they changed meanwhile
@@ -222,29 +222,7 @@ def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
             elif work.dry:
                 _would(work, "delete")
             else:
-                _forget_emptied(work, entry)
                 yield _undoing(entry, "delete", entry.body)
-
-
-def _forget_emptied(work: _Undoing, entry: Entry) -> None:
-    """Rows that stay, and that lost their link when people deleted this one, count as written
-    without it: a run that makes it anew writes it again.
-    """
-    with work.run.store.begin() as connection:
-        for one in work.retained.emptied.get((entry.object, entry.key), ()):
-            link = link_of(connection, *one.record)
-            if link:
-                written = without(link.written, (one.target,))
-                seen = {"seen": one.seen} if one.seen else {}
-                save_link(
-                    connection,
-                    structs.replace(
-                        link,
-                        digest=digest(written),
-                        written=written,
-                        extra=link.extra | seen,
-                    ),
-                )
 
 
 def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:
@@ -394,7 +372,7 @@ def _back(
     with work.run.store.begin() as connection:
         link = link_of(connection, entry.object, entry.key)
         if link:
-            note_edit(connection, codec, link, row)
+            note_edit(work.run, connection, codec, link, row)
     stored = link.stored if link else {}
     body: dict[str, Any] = {}
     people, fixed = [], []

@@ -71,6 +71,14 @@ class Link(msgspec.Struct, frozen=True):
     held: dict[str, Any] = {}
 
 
+def is_touched(link: Link, target: str) -> bool:
+    """Whether people were seen to have changed a field before our last write; any field, where it
+    is not known which.
+    """
+    theirs = link.extra.get("touched", ())
+    return theirs is True or target in theirs
+
+
 class Finding(msgspec.Struct, frozen=True):
     """Something about one record that a person must see."""
 

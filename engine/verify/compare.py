@@ -550,9 +550,7 @@ def _is_edited(
     if link is None or row is None or link.run == run.id:
         return False
     seen = link.extra.get("seen")
-    return bool(link.extra.get("touched")) or (
-        seen is not None and not codec.is_unchanged(seen, row)
-    )
+    return seen is not None and not codec.is_unchanged(seen, row)
 
 
 def _trace_as_written(

@@ -21,7 +21,7 @@ from engine.destination.equality import is_same
 from engine.destination.resolve import Resolved
 from engine.destination.rows import Row, RowCodec
 from engine.mapping.evaluate import Provenance
-from engine.store.links import Link
+from engine.store.links import Link, is_touched
 from engine.values import as_file, canonical, is_empty, word
 
 
@@ -148,7 +148,17 @@ def _arrived(
     view = FieldView(wanted, stored, live, wanted)
     if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
         return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
-    return _another(side.is_edited, held.get("why"), view, same)
+    edited = _is_edited(side, target)
+    return _another(edited, held.get("why"), view, same)
+
+
+def _is_edited(side: Side, target: str) -> bool:
+    """Whether a field that holds something else may be people's work: what the run that wrote it
+    found lost is none.
+    """
+    if side.link is None or target in side.link.extra.get("lost", ()):
+        return False
+    return side.is_edited or is_touched(side.link, target)
 
 
 def _another(

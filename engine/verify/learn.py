@@ -8,10 +8,14 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
-from engine.destination.resolve import Resolved
-from engine.destination.rows import Row, RowCodec
+from engine.destination.rows import Row
 from engine.load.outcomes import note_live, report_held
-from engine.store.links import Link, clear_held_findings, save_link
+from engine.store.links import (
+    Link,
+    clear_held_findings,
+    is_touched,
+    save_link,
+)
 from engine.values import as_file, is_empty
 from engine.verify.fields import Side
 
@@ -46,15 +50,12 @@ def _learnt(
     if link.origin == "created" and seen is None:
         # The answer to our write has not shown the row: this reading does.
         extra["seen"] = codec.fingerprint(row)
-    if "touched" in extra:
-        pass  # what it holds may be people's, though nobody has edited it since our last write
-    elif link.origin == "created" and seen is None:
-        _note_all(codec, resolved, row, stored, held)
+        _note_all(side, link, row, stored, held)
     elif seen is not None and (is_unedited or codec.is_unchanged(seen, row)):
         # Nobody has edited the row: whatever it holds is what the platform made of our values.
-        _note_all(codec, resolved, row, stored, held)
+        _note_all(side, link, row, stored, held)
     elif link.run == run:
-        _tidied_later(codec, resolved, row, stored, extra)
+        _tidied_later(side, link, row, stored, extra)
 
     for target in list(held):
         wanted, live = codec.get(resolved.body, target), codec.get(row, target)
@@ -64,14 +65,17 @@ def _learnt(
 
 
 def _note_all(
-    codec: RowCodec,
-    resolved: Resolved,
+    side: Side,
+    link: Link,
     row: Row,
     stored: dict[str, Any],
     held: dict[str, Any],
 ) -> None:
-    """What a row that nobody has edited holds in place of what was sent."""
+    """What a row that nobody has edited since our last write holds in place of what was sent."""
+    codec, resolved = side.codec, side.resolved
     for target in resolved.effective:
+        if is_touched(link, target):
+            continue
         sent, live = codec.get(resolved.body, target), codec.get(row, target)
         if is_same(sent, live) and target not in stored:
             continue
@@ -80,24 +84,32 @@ def _note_all(
 
 
 def _tidied_later(
-    codec: RowCodec,
-    resolved: Resolved,
+    side: Side,
+    link: Link,
     row: Row,
     stored: dict[str, Any],
     extra: dict[str, Any],
 ) -> None:
-    """Values that the platform tidied only after it had answered with them as they were sent."""
-    found = {}
+    """Values that the platform tidied only after it had answered with them as they were sent, and
+    those that it made something else of.
+    """
+    codec, resolved = side.codec, side.resolved
+    found, lost = {}, []
     for target in resolved.effective:
         wanted, live = codec.get(resolved.body, target), codec.get(row, target)
         if (
             as_file(wanted)
             or target in stored
+            or is_touched(link, target)
             or codec.equal(target, wanted, live)
         ):
             continue
         if codec.alike(target, wanted, live):
             found[target] = live
+        else:
+            lost.append(target)
+    if lost:
+        extra["lost"] = lost
     if found:
         stored |= found
         extra["seen"] = codec.fingerprint(row)

@@ -256,14 +256,3 @@ def merged(platform: Platform, table: str, gone: Row, kept: Row, **pointing: str
     lacked = {name: value for name, value in gone.items() if kept.get(name) in (None, "")}
     kept.update(lacked)
     platform.tables[table].remove(gone)
-
-
-def deleted(platform: Platform, table: str, gone: Row, **pointing: str) -> None:
-    """People delete a row, and the platform empties what pointed at it, in a field of each table that
-    is named.
-    """
-    for name, field in pointing.items():
-        for row in platform.tables[name]:
-            if str(row.get(field)) == str(gone["id"]):
-                row[field] = None
-    platform.tables[table].remove(gone)
