@@ -19,8 +19,8 @@ LINES = "text.labelled_html"  # the step that makes lines of named values
 # of an object, what its note is made of as well
 SHARED = ("from", "when", "related", "children", "each", "on_delete")
 
-# what holds fixed values, wherever a value is written
-FIXED = ("value", "map", "else", "default")
+# what is a fixed value, wherever a value is written
+FIXED = ("value", "else", "default")
 
 Name = tuple[str, str]  # a resource, and a custom field of it
 Say = Callable[[str, Keys], str]  # a text in the language of the run
@@ -234,22 +234,39 @@ def _options(
     return found
 
 
-def _in_words(
-    written: Any, options: Mapping[str, str], fixed: bool = False
-) -> Any:
+def _in_words(written: Any, options: Mapping[str, str]) -> Any:
     """What is written of a field, with the options among its fixed values as people read them."""
-    if isinstance(written, str):
-        return options.get(written, written) if fixed else written
     if isinstance(written, list):
-        return [_in_words(item, options, fixed) for item in written]
+        return [_in_words(item, options) for item in written]
     if not isinstance(written, Mapping):
         return written
     return {
-        key: value
-        if key == "when"
-        else _in_words(value, options, fixed or key in FIXED)
+        key: _part_in_words(written, key, value, options)
         for key, value in written.items()
     }
+
+
+def _part_in_words(
+    written: Mapping[str, Any], key: str, value: Any, options: Mapping[str, str]
+) -> Any:
+    """The same of one part; paths, conditions, and what steps and maps are given stay as they are."""
+    if key == "map":
+        return {word: _constant(item, options) for word, item in value.items()}
+    if key == "else" and "cases" in written and not isinstance(value, str):
+        return _in_words(value, options)
+    if key in FIXED:
+        return _constant(value, options)
+
+    is_moved = "using" in written or "map" in written
+    if key == "cases" or (key == "from" and not is_moved):
+        return _in_words(value, options)
+    return value
+
+
+def _constant(value: Any, options: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_constant(item, options) for item in value]
+    return options.get(value, value) if isinstance(value, str) else value
 
 
 def _told(

@@ -28,11 +28,11 @@ from tests.platforms.project import (
     writable,
 )
 
-TEXTS = dict.fromkeys(("name", "tier", "tax", "memo"), "text")
+TEXTS = dict.fromkeys(("name", "tier", "tax", "memo", "Large"), "text")
 PEOPLE = [
     {"id": 1, "name": "Ana", "tier": "Gold", "tax": "B1", "memo": "<script>x</script>"},
     {"id": 2, "name": "Bea", "tier": "Silver", "tax": "B2", "memo": ""},
-    {"id": 3, "name": "Cid", "tier": "", "tax": "B3", "memo": "one\ntwo"},
+    {"id": 3, "name": "Cid", "tier": "", "tax": "B3", "memo": "one\ntwo", "Large": "by the path Large"},
 ]
 CUSTOM = {"tier": TIER, "tax": TAX, "memo": {"name": "Memo", "type": "text"}}
 NOTE = {"to": "notes", "text": "content", "about": {"contacts": "contact_id"}}
@@ -86,31 +86,35 @@ def test_the_first_fields_are_made_and_the_others_are_lines(serve: Serve, tmp_pa
 
 
 def test_options_in_notes_are_in_the_language(serve: Serve, tmp_path: Path) -> None:
-    """A field that is an option says the same in a note as in the field, however it is mapped; its path,
-    its conditions and what is no option stay as they are.
+    """A field that is an option says the same in a note as in the field, however it is mapped; its paths,
+    its conditions, what its steps are given and what is no option stay as they are.
     """
     found = trial(serve, tmp_path, first=["contacts.tax"])
     written = found.spec()
     tiers = {"name": "Tier", "type": "enum", "options": ["Gold", "Silver", {"was": "None", "label": "No tier"}]}
     sizes = {"name": "Size", "type": "set", "options": ["Gold", "Large"]}
-    written["custom_fields"]["contacts"] |= {"tier": tiers, "size": sizes}
+    written["custom_fields"]["contacts"] |= {"tier": tiers, "size": sizes, "more": {**sizes, "name": "More"}}
     written["objects"]["contacts"]["fields"] |= {
         "custom.tier": {"from": "tier", "map": {"Gold": "Gold", "Silver": "Silver"}, "else": "No tier"},
         "custom.size": {
             "cases": [{"when": {"name": "Ana"}, "value": ["Gold", "Large"]}, {"when": {"tier": "Silver"}, "value": "Large"}],
-            "else": {"value": None},
+            "else": {"from": "Large"},
+        },
+        "custom.more": {
+            "cases": [{"when": {"name": "Ana"}, "from": ["Large", {"value": "Large"}]}],
+            "else": ["Large", {"from": "memo", "using": {"text.default": {"value": "Large"}}}],
         },
         "custom.memo": {"value": "Gold"},
     }
     written |= {"languages": {"en": "", "es": "es.yaml"}, "settings": {"language": "es"}}
-    words = {"Tier": "Nivel", "Size": "Talla", "Memo": "Nota", "Tax id": "NIF", "Gold": "Oro", "Silver": "Plata", "No tier": "Sin nivel", "Large": "Grande"}
+    words = {"Tier": "Nivel", "Size": "Talla", "More": "Otro", "Memo": "Nota", "Tax id": "NIF", "Gold": "Oro", "Silver": "Plata", "No tier": "Sin nivel", "Large": "Grande"}
     (tmp_path / "es.yaml").write_text(json.dumps(words), encoding="utf-8")
     found.write_spec(written)
     found.full(code=0)
     assert notes(found.platform) == {
-        "Ana": "<b>Nivel:</b> Oro<br><b>Nota:</b> Gold<br><b>Talla:</b> Oro, Grande",
-        "Bea": "<b>Nivel:</b> Plata<br><b>Nota:</b> Gold<br><b>Talla:</b> Grande",
-        "Cid": "<b>Nivel:</b> Sin nivel<br><b>Nota:</b> Gold",
+        "Ana": "<b>Nivel:</b> Oro<br><b>Nota:</b> Gold<br><b>Talla:</b> Oro, Grande<br><b>Otro:</b> Grande",
+        "Bea": "<b>Nivel:</b> Plata<br><b>Nota:</b> Gold<br><b>Talla:</b> Grande<br><b>Otro:</b> Large",
+        "Cid": "<b>Nivel:</b> Sin nivel<br><b>Nota:</b> Gold<br><b>Talla:</b> by the path Large<br><b>Otro:</b> by the path Large",
     }
     del words["No tier"]
     (tmp_path / "es.yaml").write_text(json.dumps(words), encoding="utf-8")
