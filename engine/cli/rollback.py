@@ -17,7 +17,7 @@ from engine.report import screens
 from engine.report.words import counted
 from engine.rollback.undo import rollback as take_back
 from engine.session import Run
-from engine.store.journal import stream_undoable, undoable_objects
+from engine.store.journal import UNDOABLE, count_rows
 
 LAST_RUN = 2**31 - 1
 LOOK = "rollback --dry-run"
@@ -86,20 +86,7 @@ def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
         f" ({settings.environment})?"
     )
     if many and not confirmed(question):
-        rows = counted(_count_rows(run, of_run), "row")
-        raise Declined(f"Nothing was removed; {rows} stay.")
-
-
-def _count_rows(run: Run, of_run: int | None) -> int:
-    """How many rows the writes that may be undone have made or changed."""
-    with run.store.begin() as connection:
-        objects = undoable_objects(connection, of_run)
-    return len(
-        {
-            (entry.resource, entry.dest_id)
-            for name in objects
-            for action in ("create", "update", "add_options")
-            for batch in stream_undoable(run.store, name, action, of_run)
-            for entry in batch
-        }
-    )
+        with run.store.begin() as connection:
+            rows = count_rows(connection, UNDOABLE, of_run)
+        stay = "stays" if rows == 1 else "stay"
+        raise Declined(f"Nothing was removed; {counted(rows, 'row')} {stay}.")

@@ -14,7 +14,13 @@ from engine.library.commands import is_rolled_back
 from engine.report import screens
 from engine.report.document import skipped_in, told
 from engine.report.terminal import NAMED
-from engine.store.journal import all_runs, close_killed, counts, entries
+from engine.store.journal import (
+    all_runs,
+    close_killed,
+    count_rows,
+    counts,
+    entries,
+)
 from engine.store.lease import at_work
 from engine.store.links import all_findings, count_attention, count_links
 from engine.store.records import all_cursors
@@ -35,6 +41,7 @@ def status(**options: Any) -> None:
             "environment": settings.environment,
             "runs": known[-10:],
             "rolled_back": is_rolled_back([row["command"] for row in known]),
+            "kept": count_rows(connection, ("kept",)),
             "read": {
                 name: cursor.rows
                 for name, cursor in all_cursors(connection).items()

@@ -249,7 +249,7 @@ def _in_words(written: Any, options: Mapping[str, str]) -> Any:
 def _part_in_words(
     written: Mapping[str, Any], key: str, value: Any, options: Mapping[str, str]
 ) -> Any:
-    """The same of one part; paths, conditions, and what steps and maps are given stay as they are."""
+    """The same of one part; paths, conditions and what steps or a map get stay as they are."""
     if key == "map":
         return {word: _constant(item, options) for word, item in value.items()}
     if key == "else" and "cases" in written and not isinstance(value, str):

@@ -224,8 +224,7 @@ def _check(sample: object) -> None:
     """Raise UsageError for what is no number of records: programs without types pass anything."""
     if sample is None:
         return
-    whole = isinstance(sample, int) and not isinstance(sample, bool)
-    if not whole or (isinstance(sample, int) and sample < 1):
+    if isinstance(sample, bool) or not isinstance(sample, int) or sample < 1:
         raise UsageError(
             f"sample={sample!r:.60}: give a whole number of records, 1 at least, or None for"
             " everything"

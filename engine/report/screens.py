@@ -304,10 +304,11 @@ def show_status(
         [0],
     )
     if found["rolled_back"]:
-        left = sum(
-            many for _, _, state, many, _ in found["journal"] if state == "kept"
+        left = found["kept"]
+        were = "was" if left == 1 else "were"
+        text = (
+            f"{counted(left, 'row')} {were} kept" if left else "no row is left"
         )
-        text = f"{counted(left, 'row')} were kept" if left else "no row is left"
         line(
             console,
             f"Rolled back: {text}; what is listed below was found before",

@@ -54,7 +54,7 @@ ROUNDS = 8  # times rows are looked at once more because they changed meanwhile
 
 
 class RolledBack(msgspec.Struct):
-    """Every journal row: undone, kept or failed, with its reason."""
+    """What became of writes, and of each row that stays, the first reason."""
 
     undone: int = 0
     # object, key, reason
@@ -79,6 +79,8 @@ class _Undoing(msgspec.Struct):
     )  # of rows that another object made
     # kept rows whose own references are kept
     followed: set[RowId] = msgspec.field(default_factory=set)
+    # kept rows of which the result says so
+    told: set[RowId] = msgspec.field(default_factory=set)
     last: bool = False  # whether every object has been visited once
 
     def codec(self, name: str) -> RowCodec:
@@ -167,7 +169,10 @@ def _undone(work: _Undoing, entry: Entry, reason: str) -> None:
 
 def _keep(work: _Undoing, entry: Entry, reason: str) -> None:
     _would(work, "keep")
-    work.result.kept.append((entry.object, entry.key, reason))
+    row_id = (entry.resource, entry.dest_id)
+    if row_id not in work.told:
+        work.told.add(row_id)
+        work.result.kept.append((entry.object, entry.key, reason))
     if not work.dry:
         _mark(work, entry.id, "kept", reason)
 

@@ -380,6 +380,26 @@ def stream_undoable(
         yield found
 
 
+def count_rows(
+    connection: sa.Connection, states: Sequence[str], run: int | None = None
+) -> int:
+    """How many rows were made or changed by writes in these states that can be taken back."""
+    action = journal.c.action
+    query = (
+        sa.select(journal.c.resource, journal.c.dest_id)
+        .where(
+            journal.c.state.in_(states),
+            action.in_(("create", "update", "add_options")),
+            sa.or_(action != "update", journal.c.before != "{}"),
+        )
+        .distinct()
+    )
+    rows = sa.select(sa.func.count()).select_from(
+        _of_run(query, run).subquery()
+    )
+    return int(connection.execute(rows).scalar_one())
+
+
 def creations(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[tuple[str, str], Entry]:

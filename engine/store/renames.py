@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from engine.store.changes import LEFT_OUT
 from engine.store.links import rename_key
 from engine.store.tables import (
     as_text,
@@ -18,6 +19,7 @@ from engine.store.tables import (
     journal,
     links,
     meta,
+    seen,
     verified,
 )
 from engine.values import as_link, digest, link
@@ -25,6 +27,12 @@ from engine.values import as_link, digest, link
 BATCH = 500
 ADOPTING = "#adopting."  # cursors by which stores of version 1 marked a search for rows
 SEARCH = "adopting."  # the name in `meta` of what is known of such a search now
+# where an object's name stands behind a word
+BEHIND = (
+    (cursors.c.collection, ADOPTING),
+    (meta.c.name, SEARCH),
+    (seen.c.place, LEFT_OUT),
+)
 ROWS = "$rows."  # marks the collection of rows that stand in the spec itself
 # tables whose rows belong to an object
 BY_OBJECT = (links, journal, drafts, findings, verified)
@@ -82,37 +90,37 @@ def rename(
 def _rename_object(connection: sa.Connection, old: str, new: str) -> None:
     for table in (drafts, findings, verified):
         connection.execute(table.delete().where(table.c.object == new))
-    connection.execute(
-        cursors.delete().where(cursors.c.collection == ADOPTING + new)
-    )
-    connection.execute(
-        cursors.update()
-        .where(cursors.c.collection == ADOPTING + old)
-        .values(collection=ADOPTING + new)
-    )
-    connection.execute(meta.delete().where(meta.c.name == SEARCH + new))
-    connection.execute(
-        meta.update()
-        .where(meta.c.name == SEARCH + old)
-        .values(name=SEARCH + new)
-    )
+    for column, word in BEHIND:
+        connection.execute(sa.delete(column.table).where(column == word + new))
+        connection.execute(
+            sa.update(column.table)
+            .where(column == word + old)
+            .values({column.name: word + new})
+        )
     for table in BY_OBJECT:
         connection.execute(
             table.update().where(table.c.object == old).values(object=new)
         )
         _rename_rows(connection, table, "key", old, new)
     _rename_rows(connection, drafts, "record", old, new)
+    left_out = seen.c.place == LEFT_OUT + new
+    _rename_rows(connection, seen, "key", old, new, left_out)
 
 
 def _rename_rows(
-    connection: sa.Connection, table: sa.Table, name: str, old: str, new: str
+    connection: sa.Connection,
+    table: sa.Table,
+    name: str,
+    old: str,
+    new: str,
+    *among: sa.ColumnElement[bool],
 ) -> None:
     """Keys of rows that stand in the spec begin with the object's name."""
     column, before = table.c[name], f"{ROWS}{old}/"
     key = sa.literal(f"{ROWS}{new}/") + sa.func.substr(column, len(before) + 1)
     connection.execute(
         table.update()
-        .where(column.startswith(before, autoescape=True))
+        .where(column.startswith(before, autoescape=True), *among)
         .values({name: key})
     )
 

@@ -302,12 +302,30 @@ def test_a_rollback_that_is_declined_changes_nothing(trial: Project) -> None:
 
 
 def test_what_is_kept_is_one_number(trial: Project) -> None:
-    """A rollback and the status after it say the same of how much stays, custom fields and pipelines too."""
+    """A rollback and the status after it say the same of how many rows stay, however often each was written."""
     trial.full()
-    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    for name in ("Once", "Twice"):
+        trial.platform.tables["people"][0]["name"] = name
+        trial.delta(code=0)
+    for row in trial.platform.tables["contacts"]:
+        row["name"] += " changed by people"
     kept = trial.etl("rollback", "--yes", "--json", code=1).data()["kept"]
-    status = trial.etl("status", code=0).out
-    assert f"Rolled back: {len(kept)} row" in status
+    assert [key for _, key, _ in kept] == ["people/2", "people/1"]
+    assert "Rolled back: 2 rows were kept;" in trial.etl("status", code=0).out
+    assert trial.etl("status", "--json", code=0).data()["kept"] == 2
+
+
+def test_one_row_that_stays_is_one(trial: Project) -> None:
+    """A rollback that is declined, and the status after one that is not, say of one row that it stays."""
+    del trial.platform.tables["people"][1]
+    trial.full()
+    trial.platform.tables["people"][0]["name"] = "Changed in the source"
+    trial.delta(code=0)
+    declined = trial.etl("rollback", code=130, said="n\n")
+    assert "Nothing was removed; 1 row stays." in declined.err
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    trial.etl("rollback", "--yes", code=1)
+    assert "Rolled back: 1 row was kept;" in trial.etl("status", code=0).out
 
 
 def test_what_a_rollback_has_kept_is_verified(trial: Project) -> None:

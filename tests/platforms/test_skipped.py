@@ -90,6 +90,37 @@ def test_a_rollback_leaves_none(serve: Serve, tmp_path: Path) -> None:
     assert [told(trial, "verify"), status(trial)] == [2, 2]
 
 
+def under_another_name(trial: Project) -> None:
+    """The spec calls its contacts persons."""
+    spec = trial.spec()
+    contacts = spec["objects"].pop("contacts")
+    spec["objects"]["persons"] = {**contacts, "was": "contacts"}
+    trial.write_spec(spec)
+
+
+def test_a_new_name_takes_along_what_was_skipped(serve: Serve, tmp_path: Path) -> None:
+    """What was skipped of an object is so under its new name."""
+    trial = start(serve, tmp_path)
+    trial.full(code=None)
+    under_another_name(trial)
+    trial.etl("plan")
+    assert [told(trial, "verify"), status(trial)] == [2, 2]
+    assert everywhere(trial) == [2, 2, 2, 2, 2]
+
+
+def test_a_new_name_takes_along_what_failed(serve: Serve, tmp_path: Path) -> None:
+    """A record that a run failed without a call is failed under the new name of its object."""
+    trial = start(serve, tmp_path)
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = {**LOOKED_UP, "on_miss": "fail"}
+    trial.write_spec(spec)
+    trial.full(code=None)
+    before = trial.verify()["verdict"]["failed"]
+    under_another_name(trial)
+    trial.etl("plan")
+    assert [before, trial.verify()["verdict"]["failed"]] == [2, 2]
+
+
 def test_what_fails_before_it_is_sent_is_judged_after_a_plan(serve: Serve, tmp_path: Path) -> None:
     """A record that a run failed without a call is as failed in a verification after a plan as before."""
     trial = start(serve, tmp_path)

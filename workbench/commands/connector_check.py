@@ -137,7 +137,15 @@ def check_command(
     plan = options["plan"] or loaded.plans[0]
     asked = Bound(calls, cost)
     _announce(loaded, account, choice, plan, asked)
-    calls = _within_limits(loaded, plan, options["seats"], asked)
+    calls, limit = _within_limits(loaded, plan, options["seats"], asked)
+    if limit is not None:
+        if calls * AGAIN < most.calls:
+            raise UsageError(_beyond(limit, plan, options["seats"], asked))
+        click.echo(
+            f"of these at most {calls:,} are made, for the limit {limit.name!r}: more are needed"
+            " only where calls have to be repeated",
+            err=True,
+        )
     declared, found = Declared(read(path)), list[Finding]()
     with _probing(loaded, account, declared, calls, options) as probe:
         try:
@@ -250,32 +258,41 @@ def _announce(
 
 
 def _within_limits(
-    connector: Connector, plan: str, seats: int, most: Bound
-) -> int:
-    """The most calls that a check may make within the limits that nobody waits for, as that of a
-    day. Raises UsageError where it would stop in the middle though no call had to be repeated.
+    connector: Connector, plan: str, seats: int, asked: Bound
+) -> tuple[int, Limit | None]:
+    """How many of these calls have room in the limits that nobody waits for, as that of a day, and
+    the limit that has room for the fewest; None where all have.
     """
-    calls = most.calls
+    calls, tightest = asked.calls, None
     for limit in connector.limits:
-        taken = most.calls if limit.unit == "calls" else most.cost
-        allowed = limit.allowance(plan, seats)
         counts_all = limit.general and not limit.methods
-        if counts_all and limit.seconds > PATIENCE and taken > allowed:
-            fewer = int(most.calls * allowed // taken)
-            if fewer * AGAIN >= most.calls:
-                calls = min(calls, fewer)
-                click.echo(
-                    f"of these at most {fewer:,} are made, for the limit {limit.name!r}:"
-                    " more are needed only where calls have to be repeated",
-                    err=True,
-                )
-                continue
-            raise UsageError(
-                f"the check may take {taken:,} {_unit(limit)}, and the limit {limit.name!r} allows"
-                f" {allowed:,.0f} to {_of(plan)}, or try less with --only RESOURCE or"
-                f" --calls {fewer}"
-            )
-    return calls
+        if not counts_all or limit.seconds <= PATIENCE:
+            continue
+        fewer = _fewer(limit, plan, seats, asked)
+        if fewer < calls:
+            calls, tightest = fewer, limit
+    return calls, tightest
+
+
+def _fewer(limit: Limit, plan: str, seats: int, asked: Bound) -> int:
+    """How many of these calls a limit has room for."""
+    taken, allowed = _taken(limit, asked), limit.allowance(plan, seats)
+    return (
+        int(asked.calls * allowed // taken) if taken > allowed else asked.calls
+    )
+
+
+def _taken(limit: Limit, asked: Bound) -> int:
+    return asked.calls if limit.unit == "calls" else asked.cost
+
+
+def _beyond(limit: Limit, plan: str, seats: int, asked: Bound) -> str:
+    """Why a check is not begun that would stop in the middle though no call had to be repeated."""
+    return (
+        f"the check may take {_taken(limit, asked):,} {_unit(limit)}, and the limit"
+        f" {limit.name!r} allows {limit.allowance(plan, seats):,.0f} to {_of(plan)}, or try less"
+        f" with --only RESOURCE or --calls {_fewer(limit, plan, seats, asked)}"
+    )
 
 
 def _unit(limit: Limit) -> str:

@@ -186,6 +186,22 @@ def test_a_check_that_fits_unless_calls_are_repeated_begins(tmp_path: Path, run_
     assert f"of these at most {room} are made, for the limit 'day'" in told
 
 
+def test_a_check_is_not_begun_that_would_stop_in_the_middle(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
+    """Where a day has no room for each call once, fewer calls that are still too many are refused as all are."""
+    server, path = serve(), tmp_path / "acme.yaml"
+    _, told = run_etl("connector", "check", str(FILE), "--env", "trial.env")
+    found = re.search(r"at most (\d+) calls", told)
+    assert found
+    made, room = len(server.calls), int(found[1]) // 3
+    path.write_text(FILE.read_text(encoding="utf-8").replace("small: 5000", f"small: {room}"), encoding="utf-8")
+    words = ("connector", "check", str(path), "--env", "trial.env", "--store", "another.sqlite", "--calls")
+    code, told = run_etl(*words, str(room * 3 // 2))
+    assert (code, len(server.calls)) == (2, made), told
+    assert f"allows {room} to plan small" in told and f"--calls {room}" in told
+    _, told = run_etl(*words, str(room))
+    assert "the limit 'day'" not in told and len(server.calls) > made
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
