@@ -19,9 +19,6 @@ LINES = "text.labelled_html"  # the step that makes lines of named values
 # of an object, what its note is made of as well
 SHARED = ("from", "when", "related", "children", "each", "on_delete")
 
-# what is a fixed value, wherever a value is written
-FIXED = ("value", "else", "default")
-
 Name = tuple[str, str]  # a resource, and a custom field of it
 Say = Callable[[str, Keys], str]  # a text in the language of the run
 
@@ -252,13 +249,14 @@ def _part_in_words(
     """The same of one part; paths, conditions and what steps or a map get stay as they are."""
     if key == "map":
         return {word: _constant(item, options) for word, item in value.items()}
-    if key == "else" and "cases" in written and not isinstance(value, str):
-        return _in_words(value, options)
-    if key in FIXED:
+    if key in ("value", "default") or (
+        key == "else" and isinstance(value, str)
+    ):
         return _constant(value, options)
 
-    is_moved = "using" in written or "map" in written
-    if key == "cases" or (key == "from" and not is_moved):
+    # the first of several that is there, as it is
+    is_first = isinstance(value, list) and not {"using", "map"} & written.keys()
+    if key in ("cases", "else") or (key == "from" and is_first):
         return _in_words(value, options)
     return value
 

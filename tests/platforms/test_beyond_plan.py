@@ -104,7 +104,7 @@ def test_options_in_notes_are_in_the_language(serve: Serve, tmp_path: Path) -> N
             "cases": [{"when": {"name": "Ana"}, "from": ["Large", {"value": "Large"}]}],
             "else": ["Large", {"from": "memo", "using": {"text.default": {"value": "Large"}}}],
         },
-        "custom.memo": {"value": "Gold"},
+        "custom.memo": {"from": [{"value": "Gold"}]},
     }
     written |= {"languages": {"en": "", "es": "es.yaml"}, "settings": {"language": "es"}}
     words = {"Tier": "Nivel", "Size": "Talla", "More": "Otro", "Memo": "Nota", "Tax id": "NIF", "Gold": "Oro", "Silver": "Plata", "No tier": "Sin nivel", "Large": "Grande"}
