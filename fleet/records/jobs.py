@@ -178,26 +178,36 @@ def orphans(connection: sa.Connection) -> list[Member]:
 
 
 def sweep(connection: sa.Connection) -> None:
-    """Take out jobs that nobody wants any more, whose end could not be entered in the queue."""
-    going = sa.select(turns.c.id).where(
+    """Take out jobs that nobody wants any more, whose end could not be entered in the queue; those
+    that somebody holds are left to the next look.
+    """
+    has_a_turn = sa.select(turns.c.id).where(
         turns.c.name == JOBS.c.lock, turns.c.ended == 0
     )
     wanted = sa.select(migrations.c.name).where(
         migrations.c.job == JOBS.c.id, migrations.c.state.not_in(RESTING)
     )
-    connection.execute(
-        JOBS.delete().where(
-            _STATUS == "doing", ~going.exists(), ~wanted.exists()
-        )
+    unwanted = sa.and_(
+        _STATUS == "doing", ~has_a_turn.exists(), ~wanted.exists()
     )
-    done = ("succeeded", "failed", "cancelled", "aborted")
-    connection.execute(JOBS.delete().where(_STATUS.in_(done)))
+    done = _STATUS.in_(("succeeded", "failed", "cancelled", "aborted"))
+    for which in (unwanted, done):
+        left = _not_held(sa.select(JOBS.c.id).where(which))
+        connection.execute(JOBS.delete().where(JOBS.c.id.in_(left)))
 
 
 def close_left(connection: sa.Connection, now: float) -> None:
-    """Close turns that no job has: their workers were stopped before they could enter the end."""
+    """Close turns that no job has: their workers were stopped before they could enter the end.
+    Those that somebody holds are left to the next look.
+    """
     doing = sa.select(JOBS.c.id).where(
         JOBS.c.lock == turns.c.name, _STATUS == "doing"
     )
+    left = sa.select(turns.c.id).where(turns.c.ended == 0, ~doing.exists())
     # one statement: a turn that begins meanwhile is another one of the same name
-    close(connection, now, ~doing.exists())
+    close(connection, now, turns.c.id.in_(_not_held(left)))
+
+
+def _not_held(rows: sa.Select[Any]) -> sa.Select[Any]:
+    """Rows of a statement's own table, but for those that somebody holds."""
+    return rows.with_for_update(skip_locked=True).correlate(None)

@@ -84,7 +84,7 @@ def rescued(engine: sa.Engine, of: Member) -> int:
 
 def swept(engine: sa.Engine, idle: float = DEAD) -> list[str]:
     """What any worker does every few seconds; what it says is shown where a test fails."""
-    return queue.swept(engine, print, idle)
+    return [of.name for of in queue.swept(engine, print, idle)]
 
 
 def test_a_turn_that_was_taken_for_dead_ends_nothing(engine: sa.Engine) -> None:
@@ -604,6 +604,50 @@ def test_a_migration_that_somebody_holds_stops_no_rescue(engine: sa.Engine) -> N
     assert time.monotonic() - before < HEARTBEAT
     assert told[0].startswith("one: its worker is gone, and it cannot go on elsewhere yet: ") and told[1:] == ["two: its worker is gone; the turn goes on elsewhere"]
     assert look(engine)[0] == ["one: its worker is gone; the turn goes on elsewhere"]
+
+
+@pytest.mark.parametrize(
+    "held",
+    ["SELECT 1 FROM turns WHERE name = 'one' FOR UPDATE", "SELECT 1 FROM procrastinate_jobs WHERE lock = 'one' FOR UPDATE",
+     "SELECT 1 FROM migrations WHERE name = 'one' FOR UPDATE", "LOCK TABLE turns IN EXCLUSIVE MODE"],
+    ids=["its turn", "its job", "itself", "all turns"],
+)  # fmt: skip
+def test_what_a_migration_has_left_stops_no_other(engine: sa.Engine, held: str) -> None:
+    """While somebody holds what one has left, another one gets its job, and its accounts are free; the first does later."""
+    left_by_a_killed_worker(engine, "one", "two")
+    asked(engine, "UPDATE turns SET ended = 0 WHERE name = 'one'")
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'failed'")
+    before = time.monotonic()
+    with engine.begin() as connection:
+        connection.execute(sa.text(held))
+        found = swept(engine)
+        assert "two" in found and time.monotonic() - before < HEARTBEAT
+        assert asked(engine, "SELECT status::text FROM procrastinate_jobs WHERE lock = 'two'") == [("todo",)]
+        assert ("two",) not in asked(engine, "SELECT name FROM occupied")
+    assert sorted([*found, *swept(engine)]) == ["one", "two"] and not members.is_going(engine, "one")
+    assert asked(engine, "SELECT name FROM occupied") == []
+    assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs ORDER BY lock") == [("one", "todo"), ("two", "todo")]
+
+
+def test_a_forgotten_job_whose_turn_is_lost_may_be_the_last(engine: sa.Engine) -> None:
+    """A worker that takes a job up again at the moment when it was found forgotten has lost that turn: where it was one too many, people hear of it."""
+    of, first = begin(engine, "one", Goal("run", lost=LOSSES - 1))
+    turns.end(engine, first, of, Ended(130, held=True), Next("queued", 5.0), time.time(), {})
+    asked(engine, "UPDATE procrastinate_workers SET last_heartbeat = now()")
+    asked(engine, "UPDATE procrastinate_events SET at = now() - interval '1 hour'")
+    asked(engine, "UPDATE turns SET ended = 1")
+    begun: list[int] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FOR UPDATE" in statement and not begun:
+            begun.append(0)
+            begun[0] = turns.begin(engine, of, "run", "a:1", time.time())
+
+    sa.event.listen(engine, "before_cursor_execute", meanwhile)
+    told, heard = look(engine)
+    after_it = members.member(engine, "one")
+    assert begun[0] and after_it.state == "waiting" and told == [f"one: run is given up: {after_it.reason}"]
+    assert [(news.name, news.what, news.reason) for news in heard] == [("one", "failed", after_it.reason)]
 
 
 def test_a_store_that_is_locked_holds_up_no_other(engine: sa.Engine) -> None:
