@@ -76,9 +76,11 @@ def last_turns(
         return {row.name: _turn(row) for row in found}
 
 
-def mark(connection: sa.Connection, name: str) -> str:
+def mark(connection: sa.Connection, name: str) -> str | None:
     """How far a migration is in what it keeps however a turn ends: what was read and written. It
-    is the same as before where nothing was done meanwhile, and "" where there is no store.
+    is the same as before where nothing was done meanwhile, "" where there is no store, and None
+    where nobody knows: the store is one of another version. One that is locked raises
+    sqlalchemy.exc.OperationalError.
     """
     schema = schema_of(name)
     if not sa.inspect(connection).has_table("journal", schema=schema):
@@ -86,8 +88,8 @@ def mark(connection: sa.Connection, name: str) -> str:
     try:
         with connection.begin_nested():
             return _done(connection, schema)
-    except sa.exc.DBAPIError:  # a store of another version
-        return ""
+    except sa.exc.ProgrammingError:  # a table or a column is another one
+        return None
 
 
 def _done(connection: sa.Connection, schema: str) -> str:

@@ -101,9 +101,14 @@ def lost(
 
 
 def _counted(connection: sa.Connection, of: Member) -> Member:
-    """A migration whose turn was lost, as it is entered."""
+    """A migration whose turn was lost, as it is entered; it is none of a row where nobody knows
+    whether it has done something.
+    """
     assert of.goal is not None
-    goal = ending.lost(of.goal, mark(connection, of.name))
+    far = mark(connection, of.name)
+    if far is None:
+        return of
+    goal = ending.lost(of.goal, far)
     follows = ending.given_up(goal, of.name)
     if follows is None:
         follows = Next(of.state, of.at, of.failures, of.reason)

@@ -63,7 +63,7 @@ occupied = sa.Table(
     ),  # a digest of address and key
     sa.Column("name", sa.Text, nullable=False),
 )
-# which version a worker is of; the queue knows whether it lives
+# which version a worker is of, and when it gave its last sign of life
 crew = sa.Table(
     "crew",
     metadata,

@@ -524,19 +524,20 @@ def printed(engine: sa.Engine) -> str:
 WRITTEN = """INSERT INTO etl_one.journal (run, object, key, resource, action, state, body, draft, before, dest_id, reason, calls, cost, at)
     VALUES (1, 'o', 'k', 'r', 'create', '{}', '', '', '', '', '', 0, 0, 0)"""
 READ = "INSERT INTO etl_one.records (collection, key, digest, body, read_at, gone) VALUES ('c', clock_timestamp()::text, '', '', 0, false)"
+READ_ANEW = f"DELETE FROM etl_one.records; {READ}"  # after --refresh
 UNDONE = "UPDATE etl_one.journal SET state = 'undone' WHERE state = 'done'"
 
 
 @pytest.mark.parametrize(
     ("statement", "counts"),
-    [(WRITTEN.format("done"), False), (READ, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
-    ids=["written", "read", "undone", "only begun", "begun and not done"],
+    [(WRITTEN.format("done"), False), (READ, False), (READ_ANEW, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
+    ids=["written", "read", "read anew", "undone", "only begun", "begun and not done"],
 )
 def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, statement: str, counts: bool) -> None:
     """Turns on machines that come and go get on, and are never given up for that; what only tries the same again does not get on."""
     begin(engine, "one")
     open_store(database.store_of(engine, "one")).close()
-    asked(engine, WRITTEN.format("done"))
+    asked(engine, f"{WRITTEN.format('done')}; {READ}")
     for _ in range(LOSSES - 1):
         look(engine)
         taken_again(engine, "one")
@@ -546,11 +547,27 @@ def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, stat
 
 
 def test_a_store_of_another_version_stops_no_rescue(engine: sa.Engine) -> None:
-    """Where it cannot be read how far a migration is, its job goes on all the same."""
-    of, _ = begin(engine, "one")
+    """Where it cannot be read how far a migration is, its job goes on all the same, as often as that happens: it may have got on."""
+    begin(engine, "one")
     open_store(database.store_of(engine, "one")).close()
     asked(engine, "ALTER TABLE etl_one.records RENAME COLUMN seq TO number")
-    assert rescued(engine, of)
+    for _ in range(LOSSES + 1):
+        assert look(engine) == (["one: its worker is gone; the turn goes on elsewhere"], [])
+        of, turn = taken_again(engine, "one")
+        assert turn and of.goal is not None and of.goal.lost == 0
+
+
+def test_a_store_that_is_locked_is_counted_later(engine: sa.Engine) -> None:
+    """Nobody guesses how far it is: the lost turn is left to the next look, and counted once."""
+    begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE etl_one.journal"))
+        ((told, *_), _) = look(engine)
+    assert told.startswith("one: its worker is gone, and it cannot go on elsewhere yet: ") and members.is_going(engine, "one")
+    look(engine)
+    goal = members.member(engine, "one").goal
+    assert goal is not None and goal.lost == 1
 
 
 @pytest.mark.parametrize(("code", "left"), [(0, 0), (75, 0), (130, 4), (5, 4), (3, 4), (76, 4)])
