@@ -291,7 +291,9 @@ def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[Member]:
     with engine.connect() as connection:
         idle_ones = jobs.idle_jobs(connection, idle)
     for job, name, *on in idle_ones:
-        with _bounded(once, f"{name}: its job is gone, and it has no other yet"):
+        with _bounded(
+            once, f"{name}: its job is gone, and it has no other yet"
+        ):
             of = rescued(engine, name, job, *on)
             found += [of] if of else []
 
@@ -313,9 +315,7 @@ def _step(engine: sa.Engine, once: Tell, why: str) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _queued_anew(
-    engine: sa.Engine, connection: sa.Connection
-) -> list[Member]:
+def _queued_anew(engine: sa.Engine, connection: sa.Connection) -> list[Member]:
     """Migrations that had lost their jobs, each of which has another one."""
     now = time.time()
     app = app_for(engine)  # never opened: it writes over our connection
@@ -327,8 +327,8 @@ def _queued_anew(
 
 
 def freed(engine: sa.Engine, tell: Tell) -> None:
-    """Free accounts that were kept for turns that were taken for dead; what one store is in the
-    way of stops no other.
+    """Free accounts that were kept for turns that were taken for dead; a store that cannot be opened
+    keeps its own only.
 
     Those of another version are left to its workers. Where none of these lives, a store is opened
     only as it is: brought up, it would be none for the version that its migration belongs to.

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from engine.report.words import counted
 from fleet import queue, worker
-from fleet.records import database, figures, members, reports, turns
+from fleet.records import database, figures, members, reports
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
 from tests import loopback
