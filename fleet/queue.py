@@ -327,8 +327,8 @@ def _queued_anew(engine: sa.Engine, connection: sa.Connection) -> list[Member]:
 
 
 def freed(engine: sa.Engine, tell: Tell) -> None:
-    """Free accounts that were kept for turns that were taken for dead; a store that cannot be opened
-    keeps its own only.
+    """Free accounts that were kept for turns that were taken for dead; a store that cannot be
+    opened keeps its own only.
 
     Those of another version are left to its workers. Where none of these lives, a store is opened
     only as it is: brought up, it would be none for the version that its migration belongs to.
