@@ -234,25 +234,30 @@ async def rescue(
     for job in found:
         assert job.id is not None
         name = str(job.task_kwargs["name"])
-        try:
+        why = f"{name}: its worker is gone, and it cannot go on elsewhere yet"
+        with _bounded(once, why):
             of = await asyncio.to_thread(
                 rescued, engine, name, job.id, job.worker_id, job.queue
             )
-        except sa.exc.SQLAlchemyError as error:
-            once(
-                f"{name}: its worker is gone, and it cannot go on elsewhere yet:"
-                f" {database.said(error)}"
-            )
-            continue
-        if of is not None:
-            _say_lost(of, tell, hear)
-    for lost in await asyncio.to_thread(swept, engine, once):
-        tell(f"{lost}: its job was gone; it has another one")
+            if of is not None:
+                goes_on = "its worker is gone; the turn goes on elsewhere"
+                _say_lost(of, goes_on, tell, hear)
+    for of in await asyncio.to_thread(swept, engine, once):
+        _say_lost(of, "its job was gone; it has another one", tell, hear)
 
 
-def _say_lost(of: Member, tell: Tell, hear: Hear) -> None:
+@contextmanager
+def _bounded(once: Tell, why: str) -> Iterator[None]:
+    """What is in the way of this is told, and stops nothing else."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        once(f"{why}: {database.said(error)}")
+
+
+def _say_lost(of: Member, goes_on: str, tell: Tell, hear: Hear) -> None:
     if of.state != "waiting":
-        tell(f"{of.name}: its worker is gone; the turn goes on elsewhere")
+        tell(f"{of.name}: {goes_on}")
         return
     assert of.goal is not None
     tell(f"{of.name}: {of.goal.stage} is given up: {of.reason}")
@@ -278,33 +283,52 @@ def rescued(
     return of
 
 
-def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[str]:
-    """Clear up what a database that ended in the middle has left; whose jobs were gone."""
-    now = time.time()
+def swept(engine: sa.Engine, once: Tell, idle: float = DEAD) -> list[Member]:
+    """Clear up what a database that ended in the middle has left; the migrations whose jobs were
+    gone. Each step is a transaction of its own, and what is in the way of one stops no other.
+    """
+    found: list[Member] = []
     with engine.connect() as connection:
         idle_ones = jobs.idle_jobs(connection, idle)
-    left = []
     for job, name, *on in idle_ones:
-        with suppress(sa.exc.OperationalError):  # the next look tries again
-            if rescued(engine, name, job, *on):
-                left.append(name)
+        with _bounded(
+            once, f"{name}: its job is gone, and it has no other yet"
+        ):
+            of = rescued(engine, name, job, *on)
+            found += [of] if of else []
 
-    app = app_for(engine)  # never opened: it writes over our connection
-    with engine.begin() as connection:
-        database.hurry(connection)
+    with _step(engine, once, "jobs that nobody wants stay") as connection:
         jobs.sweep(connection)
-        jobs.close_left(connection, now)
-        found = jobs.orphans(connection)
-        for of in found:
-            job = put(app, connection, of.name, max(of.at, now), of.version)
-            members.replaced_job(connection, of.name, job)
+    with _step(engine, once, "turns that no job has stay") as connection:
+        jobs.close_left(connection, time.time())
+    with _step(engine, once, "jobs that are gone stay so") as connection:
+        found += _queued_anew(engine, connection)
     freed(engine, once)
-    return [*left, *(of.name for of in found)]
+    return found
+
+
+@contextmanager
+def _step(engine: sa.Engine, once: Tell, why: str) -> Iterator[sa.Connection]:
+    """A transaction that waits for nobody, and is left to the next look where it has to."""
+    with _bounded(once, why), engine.begin() as connection:
+        database.hurry(connection)
+        yield connection
+
+
+def _queued_anew(engine: sa.Engine, connection: sa.Connection) -> list[Member]:
+    """Migrations that had lost their jobs, each of which has another one."""
+    now = time.time()
+    app = app_for(engine)  # never opened: it writes over our connection
+    found = jobs.orphans(connection)
+    for of in found:
+        job = put(app, connection, of.name, max(of.at, now), of.version)
+        members.replaced_job(connection, of.name, job)
+    return found
 
 
 def freed(engine: sa.Engine, tell: Tell) -> None:
-    """Free accounts that were kept for turns that were taken for dead; what one store is in the
-    way of stops no other.
+    """Free accounts that were kept for turns that were taken for dead; a store that cannot be
+    opened keeps its own only.
 
     Those of another version are left to its workers. Where none of these lives, a store is opened
     only as it is: brought up, it would be none for the version that its migration belongs to.

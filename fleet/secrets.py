@@ -186,7 +186,8 @@ async def _printed(command: str, reference: str) -> str:
             f"the command for secrets takes longer than {TAKES:.0f} s"
         ) from None
     except asyncio.CancelledError:
-        await _killed(await starting)
+        with suppress(UsageError):  # it could not be started: nothing is left
+            await _killed(await starting)
         raise
     if process.returncode:
         raise UsageError(

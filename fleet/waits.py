@@ -17,11 +17,11 @@ LOOKS = 5.0  # between two looks of a worker at a turn, each of which may be a w
 # without a word of its worker a turn ends by itself: several LOOKS may be lost, and it is shorter
 # than DEAD, so that nobody has the migration while the turn does not know
 SILENCE = 25.0
-ENDS = 30.0  # a turn has to record its calls in flight in; then it is killed
+ENDS = 30.0  # within which a turn has to record its calls in flight; then it is killed
 # until the folder of a worker that was killed is removed: longer than SILENCE and ENDS together,
 # for its turns have their files there
 PARTING = 60.0
-TAKES = 30.0  # a command may take to print the secrets of a turn, before its process is there
+TAKES = 30.0  # within which a command has to print the secrets of a turn, before it has a process
 SLICE = 1800.0  # of a turn, after which it makes room for others that wait
 
 # -- the store's lease
@@ -52,11 +52,11 @@ LOCKED = 20.0  # that one waits for a lock: longer than IDLE, after which the lo
 # until a connection that leads nowhere is given up: shorter than DEAD
 UNANSWERED = 30.0
 GLANCE = 1.0  # for a lock, while a worker looks after what others have left: shorter than HEARTBEAT
-CONNECTS = 10.0  # until a server has to answer
+CONNECTS = 10.0  # within which a server has to answer
 
 # -- news
 
-ANSWERED = 10.0  # an address has to answer in
-# a command may take; a worker that ends waits for it after its turns, which is why whoever
-# stops one has to leave it more than ENDS and TOLD together
+ANSWERED = 10.0  # within which an address has to answer
+# within which a command has to end; a worker that ends waits for it after its turns, which is why
+# whoever stops one has to leave it more than ENDS and TOLD together
 TOLD = 30.0

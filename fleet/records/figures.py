@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fleet.ending import DONE
 from fleet.records.database import schema_of
-from fleet.records.tables import turns
+from fleet.records.tables import turn_rows
 
 # of the writes in a store's journal: what no later turn does again
 SETTLED = ("adopted", "done", "kept", "undone")
@@ -36,7 +36,9 @@ class Turn:
 def turns_of(engine: sa.Engine, name: str, most: int = 20) -> list[Turn]:
     """The last turns of a migration, the newest first."""
     statement = (
-        sa.select(turns).where(turns.c.name == name).order_by(turns.c.id.desc())
+        sa.select(turn_rows)
+        .where(turn_rows.c.name == name)
+        .order_by(turn_rows.c.id.desc())
     )
     with engine.connect() as connection:
         return [_turn(row) for row in connection.execute(statement.limit(most))]
@@ -47,13 +49,18 @@ def last_done(
 ) -> Turn | None:
     """The last turn of these stages that was done; with `before`, of those before that turn."""
     done = [
-        turns.c.name == name,
-        turns.c.stage.in_(stages),
-        turns.c.code.in_(DONE),
+        turn_rows.c.name == name,
+        turn_rows.c.stage.in_(stages),
+        turn_rows.c.code.in_(DONE),
     ]
     if before:
-        done.append(turns.c.id < before)
-    newest = sa.select(turns).where(*done).order_by(turns.c.id.desc()).limit(1)
+        done.append(turn_rows.c.id < before)
+    newest = (
+        sa.select(turn_rows)
+        .where(*done)
+        .order_by(turn_rows.c.id.desc())
+        .limit(1)
+    )
     with engine.connect() as connection:
         row = connection.execute(newest).first()
     return None if row is None else _turn(row)
@@ -63,22 +70,27 @@ def last_turns(
     engine: sa.Engine, stages: Sequence[str] = ()
 ) -> dict[str, Turn]:
     """The last turn of each migration; with `stages`, the last of these that counted records."""
-    counted = (turns.c.stage.in_(stages), turns.c.verdict.contains('"run":'))
+    counted = (
+        turn_rows.c.stage.in_(stages),
+        turn_rows.c.verdict.contains('"run":'),
+    )
     newest = (
-        sa.select(sa.func.max(turns.c.id))
+        sa.select(sa.func.max(turn_rows.c.id))
         .where(*(counted if stages else ()))
-        .group_by(turns.c.name)
+        .group_by(turn_rows.c.name)
     )
     with engine.connect() as connection:
         found = connection.execute(
-            sa.select(turns).where(turns.c.id.in_(newest))
+            sa.select(turn_rows).where(turn_rows.c.id.in_(newest))
         )
         return {row.name: _turn(row) for row in found}
 
 
-def mark(connection: sa.Connection, name: str) -> str:
+def mark(connection: sa.Connection, name: str) -> str | None:
     """How far a migration is in what it keeps however a turn ends: what was read and written. It
-    is the same as before where nothing was done meanwhile, and "" where there is no store.
+    is the same as before where nothing was done meanwhile, "" where there is no store, and None
+    where nobody knows: the store is one of another version. One that is locked raises
+    sqlalchemy.exc.OperationalError.
     """
     schema = schema_of(name)
     if not sa.inspect(connection).has_table("journal", schema=schema):
@@ -86,8 +98,8 @@ def mark(connection: sa.Connection, name: str) -> str:
     try:
         with connection.begin_nested():
             return _done(connection, schema)
-    except sa.exc.DBAPIError:  # a store of another version
-        return ""
+    except sa.exc.ProgrammingError:  # a table or a column is another one
+        return None
 
 
 def _done(connection: sa.Connection, schema: str) -> str:

@@ -22,7 +22,7 @@ from fleet.records.members import (
     locked,
     of_row,
 )
-from fleet.records.tables import migrations, turns
+from fleet.records.tables import migrations, turn_rows
 from fleet.records.turns import close
 
 JOBS = sa.table(
@@ -93,7 +93,7 @@ def lost(
     if not connection.execute(gone).rowcount:
         return None
     # one job of a migration at a time: the turn was this job's, whichever is wanted now
-    had_a_turn = close(connection, now, turns.c.name == name)
+    had_a_turn = close(connection, now, turn_rows.c.name == name)
     _cut(connection, name)
     if current is None or not is_wanted(current, job):
         return None
@@ -101,9 +101,14 @@ def lost(
 
 
 def _counted(connection: sa.Connection, of: Member) -> Member:
-    """A migration whose turn was lost, as it is entered."""
+    """A migration whose turn was lost, as it is entered; it is none of a row where nobody knows
+    whether it has done something.
+    """
     assert of.goal is not None
-    goal = ending.lost(of.goal, mark(connection, of.name))
+    far = mark(connection, of.name)
+    if far is None:
+        return of
+    goal = ending.lost(of.goal, far)
     follows = ending.given_up(goal, of.name)
     if follows is None:
         follows = Next(of.state, of.at, of.failures, of.reason)
@@ -153,9 +158,9 @@ def idle_jobs(
         sa.cast(events.c.type, sa.Text) == "started",
         events.c.at > since,
     )
-    turn = sa.select(turns.c.id).where(
-        turns.c.name == JOBS.c.lock,
-        sa.or_(turns.c.ended == 0, turns.c.ended > recent),
+    turn = sa.select(turn_rows.c.id).where(
+        turn_rows.c.name == JOBS.c.lock,
+        sa.or_(turn_rows.c.ended == 0, turn_rows.c.ended > recent),
     )
     found = sa.select(
         JOBS.c.id, JOBS.c.lock, JOBS.c.worker_id, JOBS.c.queue_name
@@ -178,26 +183,36 @@ def orphans(connection: sa.Connection) -> list[Member]:
 
 
 def sweep(connection: sa.Connection) -> None:
-    """Take out jobs that nobody wants any more, whose end could not be entered in the queue."""
-    going = sa.select(turns.c.id).where(
-        turns.c.name == JOBS.c.lock, turns.c.ended == 0
+    """Take out jobs that nobody wants any more, whose end could not be entered in the queue; those
+    that somebody holds are left to the next look.
+    """
+    own_turn = sa.select(turn_rows.c.id).where(
+        turn_rows.c.name == JOBS.c.lock, turn_rows.c.ended == 0
     )
     wanted = sa.select(migrations.c.name).where(
         migrations.c.job == JOBS.c.id, migrations.c.state.not_in(RESTING)
     )
-    connection.execute(
-        JOBS.delete().where(
-            _STATUS == "doing", ~going.exists(), ~wanted.exists()
-        )
-    )
-    done = ("succeeded", "failed", "cancelled", "aborted")
-    connection.execute(JOBS.delete().where(_STATUS.in_(done)))
+    unwanted = sa.and_(_STATUS == "doing", ~own_turn.exists(), ~wanted.exists())
+    done = _STATUS.in_(("succeeded", "failed", "cancelled", "aborted"))
+    for which in (unwanted, done):
+        left = _not_held(sa.select(JOBS.c.id).where(which))
+        connection.execute(JOBS.delete().where(JOBS.c.id.in_(left)))
 
 
 def close_left(connection: sa.Connection, now: float) -> None:
-    """Close turns that no job has: their workers were stopped before they could enter the end."""
+    """Close turns that no job has: their workers were stopped before they could enter the end.
+    Those that somebody holds are left to the next look.
+    """
     doing = sa.select(JOBS.c.id).where(
-        JOBS.c.lock == turns.c.name, _STATUS == "doing"
+        JOBS.c.lock == turn_rows.c.name, _STATUS == "doing"
+    )
+    left = sa.select(turn_rows.c.id).where(
+        turn_rows.c.ended == 0, ~doing.exists()
     )
     # one statement: a turn that begins meanwhile is another one of the same name
-    close(connection, now, ~doing.exists())
+    close(connection, now, turn_rows.c.id.in_(_not_held(left)))
+
+
+def _not_held(rows: sa.Select[Any]) -> sa.Select[Any]:
+    """Rows of a statement's own table, but for those that somebody holds."""
+    return rows.with_for_update(skip_locked=True).correlate(None)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from engine.errors import UsageError
 from fleet.ending import Goal, Next, State
-from fleet.records.tables import migrations, turns
+from fleet.records.tables import migrations, turn_rows
 
 RESTING = ("idle", "waiting", "stopped")
 
@@ -80,12 +80,13 @@ def _goal(text: str) -> Goal | None:
 def is_going(engine: sa.Engine, name: str) -> bool:
     """Whether a turn of a migration has not ended."""
     with engine.connect() as connection:
-        return going(connection, turns.c.name == name)
+        return has_turn(connection, turn_rows.c.name == name)
 
 
-def going(connection: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
-    going = sa.select(turns.c.id).where(which, turns.c.ended == 0)
-    return connection.execute(going).first() is not None
+def has_turn(connection: sa.Connection, which: sa.ColumnElement[bool]) -> bool:
+    """Whether there is such a turn that has not ended."""
+    found = sa.select(turn_rows.c.id).where(which, turn_rows.c.ended == 0)
+    return connection.execute(found).first() is not None
 
 
 def aim(

@@ -13,8 +13,8 @@ from engine.errors import StoreError
 from engine.store.lease import lease
 from engine.store.tables import VERSION, open_store
 from fleet.records.database import hurry, schema_of, store_of
-from fleet.records.members import going, locked
-from fleet.records.tables import migrations, occupied, turns
+from fleet.records.members import has_turn, locked
+from fleet.records.tables import migrations, occupied, turn_rows
 from fleet.waits import GLANCE, SOON
 
 
@@ -28,9 +28,9 @@ def occupy(
     a turn that was taken for dead, stays taken.
     """
     rows = [{"account": account, "name": name} for account in accounts]
-    going = (turns.c.id == turn, turns.c.ended == 0)
+    this_turn = (turn_rows.c.id == turn, turn_rows.c.ended == 0)
     with engine.begin() as connection:
-        begins = turns.update().where(*going).values(began=now)
+        begins = turn_rows.update().where(*this_turn).values(began=now)
         if not connection.execute(begins).rowcount:
             return name
         taken = insert(occupied).values(rows).on_conflict_do_nothing()
@@ -65,13 +65,13 @@ def is_waited_for(engine: sa.Engine, name: str) -> bool:
 
 def left(engine: sa.Engine) -> list[tuple[str, str]]:
     """Migrations that have accounts and no turn that goes on, and the version of each."""
-    going = sa.select(turns.c.id).where(
-        turns.c.name == occupied.c.name, turns.c.ended == 0
+    own_turn = sa.select(turn_rows.c.id).where(
+        turn_rows.c.name == occupied.c.name, turn_rows.c.ended == 0
     )
     left = (
         sa.select(occupied.c.name, migrations.c.version)
         .join(migrations, migrations.c.name == occupied.c.name)
-        .where(~going.exists())
+        .where(~own_turn.exists())
         .distinct()
         .order_by(occupied.c.name)
     )
@@ -105,5 +105,5 @@ def free(engine: sa.Engine, name: str) -> None:
     with engine.begin() as connection:
         hurry(connection)
         locked(connection, name)
-        if not going(connection, turns.c.name == name):
+        if not has_turn(connection, turn_rows.c.name == name):
             leave(connection, name)

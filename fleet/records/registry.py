@@ -10,8 +10,14 @@ from sqlalchemy.dialects.postgresql import insert
 from engine.errors import UsageError
 from fleet.bundle import Bundle
 from fleet.records.database import SCHEMA
-from fleet.records.members import RESTING, Member, going, locked, resting
-from fleet.records.tables import bundles, migrations, occupied, reports, turns
+from fleet.records.members import RESTING, Member, has_turn, locked, resting
+from fleet.records.tables import (
+    bundles,
+    migrations,
+    occupied,
+    report_files,
+    turn_rows,
+)
 
 REGISTERED = ("bundle", "version", "secrets", "settings")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -90,13 +96,13 @@ def remove(engine: sa.Engine, name: str) -> None:
         resting(connection, name)
         busy = sa.select(occupied.c.name).where(occupied.c.name == name)
         if (
-            going(connection, turns.c.name == name)
+            has_turn(connection, turn_rows.c.name == name)
             or connection.execute(busy).first()
         ):
             raise UsageError(
                 f"a turn of {name} is just ending – try again in a minute"
             )
-        for table in (reports, turns, migrations):
+        for table in (report_files, turn_rows, migrations):
             connection.execute(table.delete().where(table.c.name == name))
         _forget_files(connection)
 

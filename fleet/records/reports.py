@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from fleet.records.members import going, locked
-from fleet.records.tables import reports, turns
+from fleet.records.members import has_turn, locked
+from fleet.records.tables import report_files, turn_rows
 
 
 def keep(
@@ -20,17 +20,19 @@ def keep(
     ]
     with engine.begin() as connection:
         locked(connection, name)
-        if not going(connection, turns.c.id == turn):
+        if not has_turn(connection, turn_rows.c.id == turn):
             return
-        connection.execute(reports.delete().where(reports.c.name == name))
+        connection.execute(
+            report_files.delete().where(report_files.c.name == name)
+        )
         if rows:
-            connection.execute(reports.insert(), rows)
+            connection.execute(report_files.insert(), rows)
 
 
 def last(engine: sa.Engine, name: str) -> dict[str, bytes]:
     """The files of a migration's last report."""
-    statement = sa.select(reports.c.file, reports.c.content).where(
-        reports.c.name == name
+    statement = sa.select(report_files.c.file, report_files.c.content).where(
+        report_files.c.name == name
     )
     with engine.connect() as connection:
         return {

@@ -38,7 +38,7 @@ migrations = sa.Table(
     # JSON: what `add --set` has changed
     sa.Column("settings", sa.Text, nullable=False, server_default="{}"),
 )
-turns = sa.Table(
+turn_rows = sa.Table(
     "turns",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
@@ -63,7 +63,7 @@ occupied = sa.Table(
     ),  # a digest of address and key
     sa.Column("name", sa.Text, nullable=False),
 )
-# which version a worker is of; the queue knows whether it lives
+# which version a worker is of, and when it gave its last sign of life
 crew = sa.Table(
     "crew",
     metadata,
@@ -71,7 +71,7 @@ crew = sa.Table(
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("seen", sa.Double, nullable=False),  # by the database's clock
 )
-reports = sa.Table(
+report_files = sa.Table(
     "reports",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),

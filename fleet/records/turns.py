@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from fleet.ending import OCCUPIED, Ended, Next, begun, marked
 from fleet.records.database import SCHEMA
-from fleet.records.members import Member, enter, going, is_wanted, locked
+from fleet.records.members import Member, enter, has_turn, is_wanted, locked
 from fleet.records.occupancy import leave
-from fleet.records.tables import turns
+from fleet.records.tables import turn_rows
 
 KEPT = 200  # turns of a migration
 
@@ -32,9 +32,9 @@ def begin(
         if current is None or not is_wanted(current, of.job):
             return 0
         assert current.goal is not None
-        close(connection, now, turns.c.name == of.name)
+        close(connection, now, turn_rows.c.name == of.name)
         made = connection.execute(
-            turns.insert().values(row).returning(turns.c.id)
+            turn_rows.insert().values(row).returning(turn_rows.c.id)
         )
         goal = {"goal": json.dumps(asdict(begun(current.goal)))}
         enter(connection, of.name, Next("running", now, of.failures), goal)
@@ -44,7 +44,9 @@ def begin(
 def progress(engine: sa.Engine, turn: int, far: Mapping[str, Any]) -> None:
     """Enter how far a turn is; a database that is away is told the next time."""
     statement = (
-        turns.update().where(turns.c.id == turn).values(now=json.dumps(far))
+        turn_rows.update()
+        .where(turn_rows.c.id == turn)
+        .values(now=json.dumps(far))
     )
     with suppress(sa.exc.SQLAlchemyError), engine.begin() as connection:
         connection.execute(statement)
@@ -71,17 +73,17 @@ def end(  # noqa: PLR0913
         "reason": ended.reason,
         "verdict": json.dumps(verdict),
     }
-    going = (turns.c.id == turn, turns.c.ended == 0)
+    this_turn = (turn_rows.c.id == turn, turn_rows.c.ended == 0)
     with engine.begin() as connection:
         current = locked(connection, of.name)
         closed = connection.execute(
-            turns.update().where(*going).values(values)
+            turn_rows.update().where(*this_turn).values(values)
         ).rowcount
         if not closed or current is None:
             return None
         # it was none: only its reason is of interest
         if ended.code == OCCUPIED:
-            connection.execute(turns.delete().where(turns.c.id == turn))
+            connection.execute(turn_rows.delete().where(turn_rows.c.id == turn))
         if of.goal is not None and is_wanted(current, of.job):
             goal = asdict(marked(of.goal, ended))
             enter(connection, of.name, after, {"goal": json.dumps(goal)})
@@ -95,7 +97,7 @@ def end(  # noqa: PLR0913
 def goes_on(engine: sa.Engine, turn: int) -> bool:
     """Whether a turn has not ended, and was not taken for dead."""
     with engine.connect() as connection:
-        return going(connection, turns.c.id == turn)
+        return has_turn(connection, turn_rows.c.id == turn)
 
 
 def close(
@@ -103,8 +105,8 @@ def close(
 ) -> int:
     """Close turns whose workers are gone, of those that have not ended; how many."""
     lost = {"ended": now, "reason": "its worker is gone"}
-    going = turns.update().where(turns.c.ended == 0, *which)
-    return connection.execute(going.values(**lost)).rowcount
+    left = turn_rows.update().where(turn_rows.c.ended == 0, *which)
+    return connection.execute(left.values(**lost)).rowcount
 
 
 def forget_old(engine: sa.Engine) -> None:
@@ -117,19 +119,19 @@ def forget_old(engine: sa.Engine) -> None:
     )
     a_day_ago = sa.func.now() - sa.func.make_interval(0, 0, 0, 1)
     place = sa.func.row_number().over(
-        partition_by=turns.c.name, order_by=turns.c.id.desc()
+        partition_by=turn_rows.c.name, order_by=turn_rows.c.id.desc()
     )
-    placed = sa.select(turns.c.id, place.label("place")).subquery()
+    placed = sa.select(turn_rows.c.id, place.label("place")).subquery()
     old = sa.select(placed.c.id).where(placed.c.place > KEPT)
-    newest = sa.select(sa.func.max(turns.c.id)).group_by(
-        turns.c.name, turns.c.stage, turns.c.code
+    newest = sa.select(sa.func.max(turn_rows.c.id)).group_by(
+        turn_rows.c.name, turn_rows.c.stage, turn_rows.c.code
     )
     with engine.begin() as connection:
         connection.execute(events.delete().where(events.c.at < a_day_ago))
         connection.execute(
-            turns.delete().where(
-                turns.c.id.in_(old),
-                turns.c.id.not_in(newest),
-                turns.c.ended != 0,
+            turn_rows.delete().where(
+                turn_rows.c.id.in_(old),
+                turn_rows.c.id.not_in(newest),
+                turn_rows.c.ended != 0,
             )
         )

@@ -84,7 +84,7 @@ def rescued(engine: sa.Engine, of: Member) -> int:
 
 def swept(engine: sa.Engine, idle: float = DEAD) -> list[str]:
     """What any worker does every few seconds; what it says is shown where a test fails."""
-    return queue.swept(engine, print, idle)
+    return [of.name for of in queue.swept(engine, print, idle)]
 
 
 def test_a_turn_that_was_taken_for_dead_ends_nothing(engine: sa.Engine) -> None:
@@ -524,19 +524,20 @@ def printed(engine: sa.Engine) -> str:
 WRITTEN = """INSERT INTO etl_one.journal (run, object, key, resource, action, state, body, draft, before, dest_id, reason, calls, cost, at)
     VALUES (1, 'o', 'k', 'r', 'create', '{}', '', '', '', '', '', 0, 0, 0)"""
 READ = "INSERT INTO etl_one.records (collection, key, digest, body, read_at, gone) VALUES ('c', clock_timestamp()::text, '', '', 0, false)"
+READ_ANEW = f"DELETE FROM etl_one.records; {READ}"  # after --refresh
 UNDONE = "UPDATE etl_one.journal SET state = 'undone' WHERE state = 'done'"
 
 
 @pytest.mark.parametrize(
     ("statement", "counts"),
-    [(WRITTEN.format("done"), False), (READ, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
-    ids=["written", "read", "undone", "only begun", "begun and not done"],
+    [(WRITTEN.format("done"), False), (READ, False), (READ_ANEW, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
+    ids=["written", "read", "read anew", "undone", "only begun", "begun and not done"],
 )
 def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, statement: str, counts: bool) -> None:
     """Turns on machines that come and go get on, and are never given up for that; what only tries the same again does not get on."""
     begin(engine, "one")
     open_store(database.store_of(engine, "one")).close()
-    asked(engine, WRITTEN.format("done"))
+    asked(engine, f"{WRITTEN.format('done')}; {READ}")
     for _ in range(LOSSES - 1):
         look(engine)
         taken_again(engine, "one")
@@ -546,11 +547,27 @@ def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, stat
 
 
 def test_a_store_of_another_version_stops_no_rescue(engine: sa.Engine) -> None:
-    """Where it cannot be read how far a migration is, its job goes on all the same."""
-    of, _ = begin(engine, "one")
+    """Where it cannot be read how far a migration is, its job goes on all the same, as often as that happens: it may have got on."""
+    begin(engine, "one")
     open_store(database.store_of(engine, "one")).close()
     asked(engine, "ALTER TABLE etl_one.records RENAME COLUMN seq TO number")
-    assert rescued(engine, of)
+    for _ in range(LOSSES + 1):
+        assert look(engine) == (["one: its worker is gone; the turn goes on elsewhere"], [])
+        of, turn = taken_again(engine, "one")
+        assert turn and of.goal is not None and of.goal.lost == 0
+
+
+def test_a_store_that_is_locked_is_counted_later(engine: sa.Engine) -> None:
+    """Nobody guesses how far it is: the lost turn is left to the next look, and counted once."""
+    begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE etl_one.journal"))
+        ((told, *_), _) = look(engine)
+    assert told.startswith("one: its worker is gone, and it cannot go on elsewhere yet: ") and members.is_going(engine, "one")
+    look(engine)
+    goal = members.member(engine, "one").goal
+    assert goal is not None and goal.lost == 1
 
 
 @pytest.mark.parametrize(("code", "left"), [(0, 0), (75, 0), (130, 4), (5, 4), (3, 4), (76, 4)])
@@ -604,6 +621,50 @@ def test_a_migration_that_somebody_holds_stops_no_rescue(engine: sa.Engine) -> N
     assert time.monotonic() - before < HEARTBEAT
     assert told[0].startswith("one: its worker is gone, and it cannot go on elsewhere yet: ") and told[1:] == ["two: its worker is gone; the turn goes on elsewhere"]
     assert look(engine)[0] == ["one: its worker is gone; the turn goes on elsewhere"]
+
+
+@pytest.mark.parametrize(
+    "held",
+    ["SELECT 1 FROM turns WHERE name = 'one' FOR UPDATE", "SELECT 1 FROM procrastinate_jobs WHERE lock = 'one' FOR UPDATE",
+     "SELECT 1 FROM migrations WHERE name = 'one' FOR UPDATE", "LOCK TABLE turns IN EXCLUSIVE MODE"],
+    ids=["its turn", "its job", "itself", "all turns"],
+)  # fmt: skip
+def test_what_a_migration_has_left_stops_no_other(engine: sa.Engine, held: str) -> None:
+    """While somebody holds what one has left, another one gets its job, and its accounts are free; the first does later."""
+    left_by_a_killed_worker(engine, "one", "two")
+    asked(engine, "UPDATE turns SET ended = 0 WHERE name = 'one'")
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'failed'")
+    before = time.monotonic()
+    with engine.begin() as connection:
+        connection.execute(sa.text(held))
+        found = swept(engine)
+        assert "two" in found and time.monotonic() - before < HEARTBEAT
+        assert asked(engine, "SELECT status::text FROM procrastinate_jobs WHERE lock = 'two'") == [("todo",)]
+        assert ("two",) not in asked(engine, "SELECT name FROM occupied")
+    assert sorted([*found, *swept(engine)]) == ["one", "two"] and not members.is_going(engine, "one")
+    assert asked(engine, "SELECT name FROM occupied") == []
+    assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs ORDER BY lock") == [("one", "todo"), ("two", "todo")]
+
+
+def test_a_forgotten_job_whose_turn_is_lost_may_be_the_last(engine: sa.Engine) -> None:
+    """A worker that takes a job up again at the moment when it was found forgotten has lost that turn: where it was one too many, people hear of it."""
+    of, first = begin(engine, "one", Goal("run", lost=LOSSES - 1))
+    turns.end(engine, first, of, Ended(130, held=True), Next("queued", 5.0), time.time(), {})
+    asked(engine, "UPDATE procrastinate_workers SET last_heartbeat = now()")
+    asked(engine, "UPDATE procrastinate_events SET at = now() - interval '1 hour'")
+    asked(engine, "UPDATE turns SET ended = 1")
+    begun: list[int] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FOR UPDATE" in statement and not begun:
+            begun.append(0)
+            begun[0] = turns.begin(engine, of, "run", "a:1", time.time())
+
+    sa.event.listen(engine, "before_cursor_execute", meanwhile)
+    told, heard = look(engine)
+    after_it = members.member(engine, "one")
+    assert begun[0] and after_it.state == "waiting" and told == [f"one: run is given up: {after_it.reason}"]
+    assert [(news.name, news.what, news.reason) for news in heard] == [("one", "failed", after_it.reason)]
 
 
 def test_a_store_that_is_locked_holds_up_no_other(engine: sa.Engine) -> None:

@@ -84,23 +84,29 @@ def test_a_turn_waits_for_its_word(tmp_path: Path, words: bytes, asks: int, code
             assert store.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("answers", [0, 1], ids=["before it has the store", "once it has it"])
-def test_a_turn_that_waits_for_its_word_can_be_ended(tmp_path: Path, answers: int) -> None:
-    """A worker that stops meanwhile interrupts it, and one that is gone has it step back: it waits for nobody for ever."""
-    for interrupts, code in ((True, 130), (False, OCCUPIED)):
-        with begun(tmp_path / str(code)) as process:
-            said(process, b"go\n" * answers)
-            talk = lines(process)
-            for _ in range(answers + 1):
-                assert "accounts" in next(talk)
-            assert process.stdin is not None
-            if interrupts:
-                time.sleep(0.2)
-                process.send_signal(signal.SIGINT)
-            else:
-                process.stdin.close()
-            *_, last = talk
-        assert last["ended"]["code"] in (code, 130) and not last["ended"]["held"], last
+@pytest.mark.parametrize(
+    ("answers", "interrupts", "codes"),
+    [(0, True, (130,)), (1, True, (130,)), (0, False, (OCCUPIED,)), (1, False, (OCCUPIED, 130))],
+    ids=["interrupted before it has the store", "interrupted once it has it", "left before it has the store", "left once it has it"],
+)
+def test_a_turn_that_waits_for_its_word_can_be_ended(tmp_path: Path, answers: int, interrupts: bool, codes: tuple[int, ...]) -> None:
+    """A worker that stops meanwhile interrupts it, and one that is gone has it step back – or interrupts it, once it has its store: both happen then. It has begun no run."""
+    with begun(tmp_path) as process:
+        said(process, b"go\n" * answers)
+        talk = lines(process)
+        for _ in range(answers + 1):
+            assert "accounts" in next(talk)
+        assert process.stdin is not None
+        if interrupts:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+        else:
+            process.stdin.close()
+        *_, last = talk
+    assert last["ended"]["code"] in codes and not last["ended"]["held"], last
+    if answers:
+        with closing(sqlite3.connect(tmp_path / "store.sqlite")) as store:
+            assert store.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(("timeout", "holds"), [(5, HOLDS), (30, HOLDS), (31, 31 + BEYOND), (90, 90 + BEYOND)])

@@ -299,6 +299,19 @@ def test_a_command_for_secrets_leaves_nothing_behind(ends: str, tmp_path: Path, 
     postgres.wait_for("an end of what the command started", lambda: not is_alive(int(marked.read_text(encoding="utf-8"))), 20)
 
 
+def test_a_stop_while_a_command_cannot_be_started_is_a_stop() -> None:
+    """A turn that is stopped at the moment when its command for secrets turns out not to be there is interrupted: nobody is needed for it."""
+
+    async def stopped() -> None:
+        asked = asyncio.create_task(variables(Secrets(command="no-such-program"), "acme"))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asked
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
+
+
 def is_alive(number: int) -> bool:
     """Whether a process works, which one that waits to be buried does not."""
     state = Path(f"/proc/{number}/stat")

@@ -1,0 +1,211 @@
+"""What a turn leaves behind at its end: its report, its reason, the news of it, the time of the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from engine.report.words import counted
+from fleet import queue, worker
+from fleet.records import database, figures, members, reports
+from fleet.secrets import Secrets
+from fleet.turn import Far, Heard, carried_out
+from tests import loopback
+from tests.e2e.driving import SPEC, Pair, checkout, pair
+from tests.fleet.commands import typed
+from tests.fleet.driving import KEYS, turn
+from tests.fleet.test_turn import ENV
+
+FEW = ("records: 200", "records: 3")
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    """The database's connections."""
+    made = database.connect(url)
+    yield made
+    made.dispose()
+
+
+def printed(variables: Mapping[str, str]) -> Secrets:
+    """A command that prints these for secrets."""
+    return Secrets(command="sh -c '{}'".format("; ".join(f"echo {name}={value}" for name, value in variables.items())))
+
+
+def added(url: str, folder: Path, stage: str) -> None:
+    """A migration that is to do something."""
+    typed(url, "add", "acme", str(checkout(folder / "project", FEW) / SPEC))
+    typed(url, "start", "acme", stage)
+
+
+def taken(made: worker.Worker) -> float:
+    """A worker takes the turn of `acme`, and tells whoever is to hear of it; when the next one is."""
+
+    async def told() -> float:
+        at = 0.0
+        try:
+            await worker.turn(made, "acme", members.member(made.engine, "acme").job)
+        except queue.Again as again:
+            at = again.at
+        if made.telling:
+            await asyncio.wait(made.telling, timeout=30)
+        return at
+
+    return asyncio.run(told())
+
+
+def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """The report is kept with all its files, and those of its findings are counted that need attention, which people hear of."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        made = worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")
+        assert taken(made) == 0.0
+    kept = reports.last(engine, "acme")
+    (ended,) = figures.turns_of(engine, "acme")
+    severities = [finding["severity"] for finding in json.loads(kept["report.json"])["findings"]]
+    many = severities.count("attention")
+    assert kept["report.html"].startswith(b"<!") and ended.verdict["attention"] == many and 0 < many < len(severities)
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["name"], told["stage"], told["what"], told["code"]) == ("acme", "sample", "attention", 1)
+    assert told["reason"].startswith(counted(many, "finding"))
+
+
+class Spent(BaseHTTPRequestHandler):
+    """An account whose calls of the day are made."""
+
+    def do_GET(self) -> None:
+        """One refusal."""
+        said = json.dumps([{"error-code": "E000002", "description": "no more today"}]).encode()
+        self.send_response(400)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def test_a_pause_lasts_until_the_moment_that_is_said(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """A turn whose account has spent its day goes on when the next one begins, and says when that is."""
+    added(url, tmp_path, "sample")
+    server = HTTPServer(("127.0.0.1", 0), Spent)
+    with loopback.serving(server):
+        where = f"http://127.0.0.1:{server.server_port}"
+        env = {**ENV, "STEL_ORDER_BASE_URL": f"{where}/app", "PIPEDRIVE_BASE_URL": where}
+        at = taken(worker.Worker(engine, tmp_path / "work", printed(env), 1, print))
+    of = members.member(engine, "acme")
+    assert of.state == "paused" and of.at == at and figures.turns_of(engine, "acme")[0].code == 75, of
+    assert f"from {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC" in of.reason
+
+
+def edited(accounts: Pair) -> None:
+    """Somebody has given a row of ours another name."""
+    there = accounts.destination
+    row = max(there.dump()["organizations"], key=lambda row: row["id"])  # the last one: ours
+    where = f"{there.base_url}/api/v2/organizations/{row['id']}"
+    loopback.request("PATCH", where, headers={"x-api-token": there.key}, json={"name": "Somebody's own"}).raise_for_status()
+
+
+def test_a_rollback_says_what_it_has_kept(tmp_path: Path) -> None:
+    """What people have edited stays, and the reason says how many rows that are."""
+    spec = checkout(tmp_path / "project", FEW) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        edited(accounts)
+        undone = asyncio.run(turn("rollback", spec, accounts.env))
+    many = undone["verdict"]["kept"]  # with the rows that belong to it
+    assert many > 1 and (undone["code"], undone["reason"]) == (1, f"{many} rows were kept, 0 failed"), undone
+
+
+@pytest.mark.parametrize(
+    ("secrets", "work", "what"),
+    [(Secrets(command="false"), "work", ["failed"]), (Secrets(command="true"), "a file", [])],
+    ids=["a person is needed", "another worker goes on"],
+)
+def test_a_turn_is_news_unless_it_goes_on_elsewhere(
+    url: str, engine: sa.Engine, tmp_path: Path, secrets: Secrets, work: str, what: list[str]
+) -> None:
+    """Nobody is called for a turn that went back into the queue."""
+    added(url, tmp_path, "sample")
+    (tmp_path / "a file").touch()
+    news = tmp_path / "news"
+    taken(worker.Worker(engine, tmp_path / work, secrets, 1, print, f"sh -c 'cat >> {news}; echo >> {news}'"))
+    told = news.read_text(encoding="utf-8").splitlines() if news.exists() else []
+    assert [json.loads(line)["what"] for line in told] == what
+
+
+# -- faults of ours
+
+
+def test_a_fault_in_a_turn_says_no_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its kind goes to the operator and its place to the worker's log; what it says may be of a record."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+
+    of_a_record = "Ana" + "'s telephone"  # the line is in the log, what it says is not
+
+    def say(_: Mapping[str, Any]) -> None:
+        raise RuntimeError(of_a_record)
+
+    order = {"spec": str(checkout(tmp_path / "project") / SPEC), "store": str(tmp_path / "store.sqlite"), "stage": "verify"}
+    assert carried_out(order, say, Heard(), Far(say)) == {"code": 70, "reason": "internal error in etl: RuntimeError"}
+    said = capsys.readouterr().err
+    assert "test_ends.py" in said and "raise RuntimeError(of_a_record)" in said and "Ana" not in said
+
+
+def test_a_fault_in_a_worker_is_tried_again(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Its turn has crashed, as one whose process has; the reason says its kind, and the worker's log the rest."""
+    added(url, tmp_path, "sample")
+    said: list[str] = []
+    secrets: Any = None
+    assert taken(worker.Worker(engine, tmp_path / "work", secrets, 1, said.append)) > time.time()
+    of = members.member(engine, "acme")
+    assert (of.state, of.failures, of.reason) == ("retrying", 1, "internal error in etl: AttributeError")
+    assert said[0].startswith("acme: AttributeError: 'NoneType' object")
+
+
+# -- the process itself
+
+STUCK = """
+import signal, threading, time
+from fleet import turn
+
+turn.SILENCE = turn.ENDS = 0.3
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+threading.Thread(target=turn._until_the_worker_ends, args=(turn.listening(),), daemon=True).start()
+time.sleep(60)
+"""
+CHATTING = """
+import os
+from fleet import turn
+
+say = turn._voice()
+print("a step of one's own", flush=True)
+os.write(1, b"and a library\\n")
+say({"now": 1})
+"""
+
+
+def test_a_turn_that_cannot_be_interrupted_ends_all_the_same() -> None:
+    """Where its worker is gone and its calls do not end, it is over by itself after its half minute."""
+    with subprocess.Popen([sys.executable, "-c", STUCK], stdin=subprocess.PIPE) as stuck:
+        assert stuck.wait(30) == 130
+
+
+def test_what_a_step_prints_is_no_word_to_the_worker() -> None:
+    """It goes to the worker's log, whoever prints it."""
+    done = subprocess.run([sys.executable, "-c", CHATTING], capture_output=True, check=True)
+    assert done.stdout == b'{"now": 1}\n' and done.stderr == b"a step of one's own\nand a library\n"
