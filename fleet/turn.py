@@ -33,8 +33,10 @@ from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
+from engine.report.attention import attention
 from engine.report.words import counted
 from engine.session import Event
+from engine.values import digest
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.spent import today
@@ -242,12 +244,19 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
         "verify": migration.verify,
     }
     result = work[stage]()
-    verdict = {name: getattr(result, name) for name in FIGURES}
-    verdict["attention"] = sum(
-        item.severity == "attention" for item in result.findings
-    )
+    verdict: dict[str, Any] = {
+        name: getattr(result, name) for name in FIGURES
+    }
+    verdict["attention"] = result.need_attention
+    verdict["needing"] = _needing(result.files)
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": verdict, "files": files}
+
+
+def _needing(files: Mapping[str, Path]) -> str:
+    """A digest of what a report says needs attention: as many may be others."""
+    report = json.loads(files["json"].read_text(encoding="utf-8"))
+    return digest(attention(report))
 
 
 def _kept(many: int) -> str:

@@ -227,8 +227,7 @@ async def _taken(
         news = News(
             *(of.name, goal.stage, what, ended.code, reason, follows.at)
         )
-        many = verdict.get("attention", 0)
-        _notify(worker, await _counted(worker.engine, news, begun, many))
+        _notify(worker, await _counted(worker.engine, news, begun, verdict))
     if follows.at:
         raise Again(follows.at)
 
@@ -269,9 +268,10 @@ async def _parted(worker: Worker, of: members.Member) -> str:
 
 
 async def _counted(
-    engine: sa.Engine, news: News, begun: int, many: int
+    engine: sa.Engine, news: News, begun: int, verdict: Mapping[str, Any]
 ) -> News:
-    """The news with the findings that need attention: nobody is called for as many as before."""
+    """The news with the findings that need attention: nobody is called for the same as before."""
+    many = verdict.get("attention", 0)
     if news.what != "attention" or not many:
         return news
     before = None
@@ -279,8 +279,11 @@ async def _counted(
         before = await asyncio.to_thread(
             figures.last_done, engine, news.name, (news.stage,), begun
         )
-    if before is not None and before.verdict.get("attention") == many:
-        reason = f"{needing(many, 'finding')}, as many as before"
+    if before is not None and all(
+        before.verdict.get(word) == verdict.get(word)
+        for word in ("attention", "needing")
+    ):
+        reason = f"{needing(many, 'finding')}, the same as before"
         return replace(news, what="done", reason=reason)
     step = f"etl fleet report {news.name} --out DIR"
     return replace(news, reason=f"{needing(many, 'finding')} – {step}")

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from engine.report.attention import attention
 from engine.report.words import counted
+from engine.values import digest
 from fleet import queue, worker
 from fleet.records import database, figures, members, reports
 from fleet.secrets import Secrets
@@ -66,7 +68,7 @@ def taken(made: worker.Worker) -> float:
 
 
 def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, tmp_path: Path) -> None:
-    """The report is kept with all its files, and those of its findings are counted that need attention, which people hear of."""
+    """The report is kept with all its files, and what it says needs attention is counted, which people hear of."""
     added(url, tmp_path, "sample")
     news = tmp_path / "news.json"
     with pair(source=KEYS, destination=KEYS, size=8) as accounts:
@@ -74,9 +76,10 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
         assert taken(made) == 0.0
     kept = reports.last(engine, "acme")
     (ended,) = figures.turns_of(engine, "acme")
-    severities = [finding["severity"] for finding in json.loads(kept["report.json"])["findings"]]
-    many = severities.count("attention")
-    assert kept["report.html"].startswith(b"<!") and ended.verdict["attention"] == many and 0 < many < len(severities)
+    report = json.loads(kept["report.json"])
+    many = report["verdict"]["need_attention"]
+    assert kept["report.html"].startswith(b"<!") and ended.verdict["attention"] == many > 0
+    assert ended.verdict["needing"] == digest(attention(report))
     told = json.loads(news.read_text(encoding="utf-8"))
     assert (told["name"], told["stage"], told["what"], told["code"]) == ("acme", "sample", "attention", 1)
     assert told["reason"].startswith(counted(many, "finding"))

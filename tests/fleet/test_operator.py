@@ -651,26 +651,28 @@ def test_a_stop_is_news(url: str, engine: sa.Engine, project: Path, tmp_path: Pa
 
 
 def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> None:
-    """Who is told hears how many findings need attention and how to see them; as many as after the turn before call nobody again."""
+    """Who is told hears how many findings need attention and how to see them; the same as after the turn before call nobody again, as many others do."""
     typed(url, "add", "acme", str(project))
 
-    def told(many: int) -> News:
+    def told(many: int, needing: str = "a") -> News:
+        verdict = {"attention": many, "needing": needing}
         turn = begun(url, engine, "verify")
-        found = asyncio.run(worker._counted(engine, News("acme", "verify", "attention", 1, "", 0.0), turn, many))
-        ended(engine, turn, {"run": 1, "attention": many}, code=1)
+        found = asyncio.run(worker._counted(engine, News("acme", "verify", "attention", 1, "", 0.0), turn, verdict))
+        ended(engine, turn, {"run": 1, **verdict}, code=1)
         return found
 
     first = told(10)
     assert (first.what, first.reason) == ("attention", "10 findings need attention – etl fleet report acme --out DIR")
     ended(engine, begun(url, engine, "verify"), {}, code=3)
     again = told(10)
-    assert (again.what, again.code, again.reason) == ("done", 1, "10 findings need attention, as many as before")
+    assert (again.what, again.code, again.reason) == ("done", 1, "10 findings need attention, the same as before")
+    assert told(10, needing="b").what == "attention"
     assert told(1).reason.startswith("1 finding needs attention –")
-    assert told(1).reason == "1 finding needs attention, as many as before"
+    assert told(1).reason == "1 finding needs attention, the same as before"
     good = News("acme", "verify", "done", 0, "", 0.0)
-    assert asyncio.run(worker._counted(engine, good, 1 << 40, 1)) == good
+    assert asyncio.run(worker._counted(engine, good, 1 << 40, {"attention": 1})) == good
     away = database.connect("postgresql://nobody@127.0.0.1:1/none")
-    assert asyncio.run(worker._counted(away, replace(good, what="attention"), 1, 1)).what == "attention"
+    assert asyncio.run(worker._counted(away, replace(good, what="attention"), 1, {"attention": 1})).what == "attention"
 
 
 def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, project: Path, tmp_path: Path) -> None:
