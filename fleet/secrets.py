@@ -17,7 +17,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from engine.errors import UsageError
-from fleet.waits import TAKES
+from fleet.waits import LINGERS, TAKES
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
@@ -197,13 +197,16 @@ async def _printed(command: str, reference: str) -> str:
 
 
 async def _killed(process: asyncio.subprocess.Process) -> None:
-    """With what it has started, which would keep the turn waiting for as long as it likes."""
-    with suppress(ProcessLookupError):
+    """With what it has started, which would keep the turn waiting for as long as it likes; what has
+    left its group, or is another user's, is not waited for.
+    """
+    with suppress(ProcessLookupError, PermissionError):
         if os.name == "posix":
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-    await process.wait()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), LINGERS)
 
 
 async def _started(command: str, reference: str) -> asyncio.subprocess.Process:

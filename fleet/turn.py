@@ -244,13 +244,13 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
         "verify": migration.verify,
     }
     result = work[stage]()
-    verdict: dict[str, Any] = {
-        name: getattr(result, name) for name in FIGURES
+    figures = {
+        **{name: getattr(result, name) for name in FIGURES},
+        "attention": result.need_attention,
+        "needing": _needing(result.files),
     }
-    verdict["attention"] = result.need_attention
-    verdict["needing"] = _needing(result.files)
     files = {kind: str(path) for kind, path in result.files.items()}
-    return {"code": result.exit_code, "verdict": verdict, "files": files}
+    return {"code": result.exit_code, "verdict": figures, "files": files}
 
 
 def _needing(files: Mapping[str, Path]) -> str:

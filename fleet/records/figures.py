@@ -86,9 +86,10 @@ def last_turns(
         return {row.name: _turn(row) for row in found}
 
 
-def mark(connection: sa.Connection, name: str) -> str | None:
-    """How far a migration is in what it keeps however a turn ends: what was read and written. It
-    is the same as before where nothing was done meanwhile, "" where there is no store, and None
+def mark(connection: sa.Connection, name: str, stage: str) -> str | None:
+    """How far a migration is in what it keeps however a turn ends: what was read and written. Of a
+    delta only what was written: people go on in the source, whatever becomes of turns. It is the
+    same as before where nothing was done meanwhile, "" where there is no store, and None
     where nobody knows: the store is one of another version. One that is locked raises
     sqlalchemy.exc.OperationalError.
     """
@@ -97,13 +98,19 @@ def mark(connection: sa.Connection, name: str) -> str | None:
         return ""
     try:
         with connection.begin_nested():
-            return _done(connection, schema)
+            read = _read(connection, schema) if stage != "delta" else 0
+            return ", ".join([f"{read} read", *_settled(connection, schema)])
     except sa.exc.ProgrammingError:  # a table or a column is another one
         return None
 
 
-def _done(connection: sa.Connection, schema: str) -> str:
+def _read(connection: sa.Connection, schema: str) -> int:
     records = sa.table("records", sa.column("seq"), schema=schema)
+    read = connection.execute(sa.select(sa.func.max(records.c.seq))).scalar()
+    return int(read or 0)
+
+
+def _settled(connection: sa.Connection, schema: str) -> list[str]:
     journal = sa.table("journal", sa.column("state"), schema=schema)
     settled = (
         sa.select(journal.c.state, sa.func.count())
@@ -111,9 +118,7 @@ def _done(connection: sa.Connection, schema: str) -> str:
         .group_by(journal.c.state)
         .order_by(journal.c.state)
     )
-    read = connection.execute(sa.select(sa.func.max(records.c.seq))).scalar()
-    done = [f"{many} {state}" for state, many in connection.execute(settled)]
-    return ", ".join([f"{read or 0} read", *done])
+    return [f"{many} {state}" for state, many in connection.execute(settled)]
 
 
 def _turn(row: sa.Row[Any]) -> Turn:

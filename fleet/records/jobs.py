@@ -105,13 +105,15 @@ def _counted(connection: sa.Connection, of: Member) -> Member:
     whether it has done something.
     """
     assert of.goal is not None
-    far = mark(connection, of.name)
+    far = mark(connection, of.name, of.goal.stage)
     if far is None:
         return of
     goal = ending.lost(of.goal, far)
     follows = ending.given_up(goal, of.name)
     if follows is None:
-        follows = Next(of.state, of.at, of.failures, of.reason)
+        # one that got on is not called up for what kept the turns before it
+        failures = of.failures if goal.lost > 1 else 0
+        follows = Next(of.state, of.at, failures, of.reason)
     enter(connection, of.name, follows, {"goal": json.dumps(asdict(goal))})
     return replace(of, goal=goal, **asdict(follows))
 

@@ -546,6 +546,41 @@ def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, stat
     assert members.member(engine, "one").state == ("waiting" if counts else "running")
 
 
+def test_what_people_do_in_the_source_is_no_progress_of_a_delta(engine: sa.Engine) -> None:
+    """A delta whose turns end their workers before they write anything is given up, however much there is to read each time."""
+    begin(engine, "one", Goal("delta"))
+    open_store(database.store_of(engine, "one")).close()
+    for _ in range(LOSSES):
+        look(engine)
+        asked(engine, READ)
+        taken_again(engine, "one")
+    assert members.member(engine, "one").state == "waiting"
+
+
+def test_a_lost_turn_that_got_on_ends_a_count_of_failures(engine: sa.Engine) -> None:
+    """A store that was held when a turn began says nothing of the next one, which has worked and was killed."""
+    begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    asked(engine, READ)
+    look(engine)
+    for statement, failures in (("SELECT 1", 7), (READ, 0)):
+        taken_again(engine, "one")
+        asked(engine, "UPDATE fleet.migrations SET failures = 7")
+        asked(engine, statement)
+        look(engine)
+        assert members.member(engine, "one").failures == failures
+
+
+def test_accounts_of_a_turn_that_goes_on_stay_taken(engine: sa.Engine) -> None:
+    """Its store may be free for a moment: nobody frees what it works on."""
+    _, turn = begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    assert occupancy.occupy(engine, turn, "one", ["an account"], time.time()) == ""
+    occupancy.free(engine, "one")
+    with engine.begin() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM fleet.occupied")).scalar() == 1
+
+
 def test_a_store_of_another_version_stops_no_rescue(engine: sa.Engine) -> None:
     """Where it cannot be read how far a migration is, its job goes on all the same, as often as that happens: it may have got on."""
     begin(engine, "one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 import zipfile
 from dataclasses import replace
@@ -310,6 +311,21 @@ def test_a_stop_while_a_command_cannot_be_started_is_a_stop() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(stopped())
+
+
+def test_a_command_waits_for_nobody_who_has_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command has started in a session of its own is not ended with it, and not waited for either."""
+    monkeypatch.setattr(secrets, "TAKES", 1.0)
+    left = tmp_path / "left"
+    command = Secrets(command=f"sh -c 'setsid sleep 40 & echo $! > {left}; wait'")
+
+    async def asked() -> None:
+        with pytest.raises(UsageError, match="takes longer"):
+            await asyncio.wait_for(variables(command, "acme"), 20)
+        os.kill(int(left.read_text(encoding="utf-8")), signal.SIGKILL)
+        await asyncio.sleep(0.5)  # its end of the pipe is closed, and the loop hears of it
+
+    asyncio.run(asked())
 
 
 def is_alive(number: int) -> bool:

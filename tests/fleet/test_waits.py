@@ -48,6 +48,13 @@ def test_files_of_a_turn_stay_until_it_has_ended() -> None:
     assert waits.SILENCE + waits.ENDS < waits.PARTING
 
 
+def test_no_time_is_none() -> None:
+    """None is so short that a server or a library takes it for no limit at all."""
+    times = {name: value for name, value in vars(waits).items() if isinstance(value, float)}
+    assert len(times) > 20 and min(times.values()) > 0
+    assert min(waits.GLANCE, waits.IDLE, waits.LOCKED, waits.UNANSWERED) >= 0.001 and waits.CONNECTS >= 1
+
+
 def test_who_made_room_comes_second() -> None:
     """The migration that waits for an account asks before the one that left it does, however late it is taken from the queue."""
     assert waits.ROOM > waits.POLLS and waits.ROOM + waits.BUSY < waits.SLICE
