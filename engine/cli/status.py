@@ -39,7 +39,7 @@ def status(**options: Any) -> None:
         found = {
             "migration": run.spec.name,
             "environment": settings.environment,
-            "runs": known[-10:],
+            "runs": known,
             "rolled_back": is_rolled_back([row["command"] for row in known]),
             "kept": count_rows(connection, ("kept",)),
             "read": {

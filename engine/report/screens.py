@@ -30,6 +30,7 @@ from engine.report.terminal import (
 )
 from engine.report.words import counted
 
+RUNS = 10  # that a status lists on a screen, the last
 KINDS = (  # of changes, in the order in which they are shown
     "create",
     "update",
@@ -294,11 +295,14 @@ def show_status(
             moment(run["ended"]),
             run["outcome"],
         ]
-        for run in found["runs"]
+        for run in found["runs"][-RUNS:]
     ]
+    many = len(found["runs"])
     table(
         console,
-        "Runs",
+        f"The last {RUNS} of {many} runs; --json lists all"
+        if many > RUNS
+        else "Runs",
         ("Run", "command", "started", "ended", "outcome"),
         runs,
         [0],

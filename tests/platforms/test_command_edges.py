@@ -65,6 +65,15 @@ def test_a_reader_that_has_gone_voids_no_sample(trial: Project) -> None:
     trial.etl("approve", "--by", "me", code=0)
 
 
+def test_status_says_that_there_were_more_runs(trial: Project) -> None:
+    """A screen lists the last ten and says so; a program gets all of them."""
+    for _ in range(11):
+        trial.etl("plan", code=0)
+    done = trial.etl("status", code=0)
+    assert "The last 10 of 11 runs; --json lists all" in done.out
+    assert len(outcomes(trial)) == 11
+
+
 def test_what_is_no_file_keeps_its_rights(trial: Project, tmp_path: Path) -> None:
     """A device or a pipe is refused as a store, and as the place of a report keeps its rights: others use it too."""
     pipe = tmp_path / "pipe"
