@@ -66,9 +66,7 @@ from engine.verify.unmapped import UnmappedFields, touched_fields
 
 AGAIN = 200  # rows of a resource that are read once more because a list may lag
 MISSING = "it is not in the destination any more, and is not made again: restore it there"
-CHANGED_SINCE = (
-    "what is wanted has changed since it was written; the next run sends it"
-)
+CHANGED_SINCE = "what is wanted has changed since; the next run sends it"
 
 
 class Comparison(msgspec.Struct, frozen=True):
