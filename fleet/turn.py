@@ -33,10 +33,8 @@ from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.plan.cost import Plan
-from engine.report.attention import attention
 from engine.report.words import counted
 from engine.session import Event
-from engine.values import digest
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.spent import today
@@ -247,16 +245,10 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     figures = {
         **{name: getattr(result, name) for name in FIGURES},
         "attention": result.need_attention,
-        "needing": _needing(result.files),
+        "needing": result.attention_digest,
     }
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": figures, "files": files}
-
-
-def _needing(files: Mapping[str, Path]) -> str:
-    """A digest of what a report says needs attention: as many may be others."""
-    report = json.loads(files["json"].read_text(encoding="utf-8"))
-    return digest(attention(report))
 
 
 def _kept(many: int) -> str:

@@ -14,9 +14,11 @@ from engine.errors import ATTENTION, DONE
 from engine.load.apply import Loaded
 from engine.pipeline import Result
 from engine.plan.cost import Plan
+from engine.report.attention import attention
 from engine.rollback.undo import RolledBack
 from engine.session import Run
 from engine.store.links import Finding
+from engine.values import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class RunResult:
     adopted: int
     deleted: int
     need_attention: int  # records that need a person, as the report lists them
+    # of what it lists: the same only where nothing of that has changed
+    attention_digest: str
     lost_in_arrived: (
         int  # fields of arrived records that the destination does not hold
     )
@@ -116,6 +120,7 @@ def run_result(
         run=run.id,
         command=report["command"],
         good=good,
+        attention_digest=digest(attention(report)),
         fields=fields,
         objects=tuple(_object(item) for item in result.loaded),
         findings=tuple(Finding(**item) for item in report["findings"]),
