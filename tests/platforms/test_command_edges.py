@@ -74,6 +74,14 @@ def test_status_says_that_there_were_more_runs(trial: Project) -> None:
     assert len(outcomes(trial)) == 11
 
 
+def test_a_verification_counts_nothing_that_it_does_not_do(trial: Project) -> None:
+    """A run says how many rows it made, `verify` has no such number, on the screen and in its report."""
+    assert trial.full()["verdict"]["created"] == 2
+    assert "created" in trial.run("--delta", code=0)["verdict"]
+    assert not {"created", "updated", "unchanged", "adopted", "deleted"} & trial.verify(code=0)["verdict"].keys()
+    assert "created" not in trial.etl("verify", code=0).out
+
+
 def test_what_is_no_file_keeps_its_rights(trial: Project, tmp_path: Path) -> None:
     """A device or a pipe is refused as a store, and as the place of a report keeps its rights: others use it too."""
     pipe = tmp_path / "pipe"
