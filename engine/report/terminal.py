@@ -70,7 +70,7 @@ def _described(cause: Cause) -> Iterator[str]:
 # -- parts
 
 
-def _arrived(verdict: Mapping[str, Any], command: str) -> str:
+def arrived(verdict: Mapping[str, Any], command: str) -> str:
     """How many of the records looked at are in the destination."""
     looked_at = ["arrived", "missing", "failed"]
     looked_at += [] if in_part(command) else ["skipped"]
@@ -95,13 +95,13 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
         f" {report['run']}",
         "bold",
     )
-    arrived = _arrived(verdict, report["command"])
+    whole = arrived(verdict, report["command"])
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention" if good else "look at the counts"
     if waiting:
         needs = "needs" if len(waiting) == 1 else "need"
         rest = f"{len(waiting):,} {needs} attention"
-    line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
+    line(console, f"{whole}; {rest}", "bold green" if good else "bold yellow")
     counts = [
         f"{verdict[state]:,} {state}"
         for state in ("skipped", "failed", "missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -72,6 +73,34 @@ def test_status_says_that_there_were_more_runs(trial: Project) -> None:
     done = trial.etl("status", code=0)
     assert "The last 10 of 11 runs; --json lists all" in done.out
     assert len(outcomes(trial)) == 11
+
+
+def test_status_says_what_each_run_found(trial: Project) -> None:
+    """Records that a verification misses, and fields that it finds changed, are no findings: they are told with the run all the same."""
+    trial.full()
+    assert "Run 1, run: 2 of 2 records arrived\n" in trial.etl("status", code=0).out
+    gone, _ = trial.platform.tables["contacts"]
+    trial.platform.tables["contacts"].remove(gone)
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    trial.verify(code=1)
+    trial.etl("plan")
+    told = trial.etl("status", code=0).out
+    assert re.search(r"1 +run .* done\n", told) and re.search(r"2 +verify .* done, 2 need attention\n", told)
+    assert "Run 2, verify: 1 of 2 records arrived; 1 missing, 1 field changed by people: see `etl report`" in told
+    found = [run["verdict"] for run in trial.etl("status", "--json", code=0).data()["runs"]]
+    assert [one and one["need_attention"] for one in found] == [0, 2, None]
+    trial.etl("rollback", "--yes")
+    assert "Run 2, verify" not in trial.etl("status", code=0).out
+
+
+def test_status_says_that_a_run_failed(trial: Project) -> None:
+    """The last run stands there as failed, with why; one that is done, or was killed, does not."""
+    trial.full()
+    trial.platform.before.append(lambda _, request: Answer(401) if request.reads("people") else None)
+    assert trial.etl("run", "--refresh").code
+    told = trial.etl("status", code=0).out
+    assert re.search(r"1 +run .* done\n", told)
+    assert re.search(r"2 +run .* failed: .*refuse", told), told
 
 
 def test_a_verification_counts_nothing_that_it_does_not_do(trial: Project) -> None:
