@@ -31,6 +31,12 @@ from engine.report.terminal import (
 )
 from engine.report.words import counted
 
+UNDOING = {  # what becomes of a write
+    "delete": "delete the rows of {}",
+    "restore": "put back what {} had changed",
+    "forget": "pass over {} to rows that go",
+    "keep": "leave {} as they are",
+}
 # of a run; anything else is why it failed
 ENDINGS = ("done", "running", "killed", "interrupted")
 RUNS = 10  # that a status lists on a screen, the last
@@ -381,9 +387,12 @@ def show_rollback(
 ) -> None:
     """What was undone, kept and failed, and why."""
     if dry:
-        counts = [f"{action} {many}" for action, many in found["would"].items()]
-        would = ", ".join(counts) or "nothing to undo"
-        line(console, f"A rollback would: {would}; nothing was changed")
+        counts = [
+            UNDOING[action].format(counted(many, "write"))
+            for action, many in found["would"].items()
+        ]
+        would = "; ".join(counts) or "nothing to undo"
+        line(console, f"A rollback would: {would}. Nothing was changed")
     else:
         cost = f"{found['cost']:,.0f} {found['cost_unit']}"
         line(console, f"{found['undone']:,} writes undone; {cost}")

@@ -334,17 +334,55 @@ def test_a_rollback_that_is_declined_changes_nothing(trial: Project) -> None:
     """
     trial.full()
     rows = len(trial.platform.tables["contacts"])
-    writes = trial.platform.count_writes()
+    calls = len(trial.platform.log)
     done = trial.etl("rollback", code=130, said="n\n")
+    assert f"Undo what etl wrote to {rows} rows in " in done.err
     assert f"Nothing was removed; {rows} rows stay." in done.err
-    assert trial.platform.count_writes() == writes
+    assert len(trial.platform.log) == calls  # nothing is looked at before the answer
+    assert len(trial.etl("status", "--json", code=0).data()["runs"]) == 1
     found = trial.etl("status", "--json", code=0).data()
     assert found["rolled_back"] is False
     assert "Rolled back" not in trial.etl("status", code=0).out
     trial.delta(code=0)
     trial.verify(code=0)
+    trial.platform.log.clear()
     trial.etl("rollback", code=0, said="y\n")
+    read = [one.query["offset"] for one in trial.platform.calls("GET", "contacts")]
+    assert read.count("0") == 1  # the list, from its first page, once
     assert trial.platform.tables["contacts"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Undo what etl wrote to 2 rows in .*; what people have edited since stays "),
+        (("--run", "2"), "Undo what run 2 wrote to 1 row in .*; what people have edited since stays "),
+        (("--force",), "Undo what etl wrote to 2 rows in .*; what people have edited since goes as well "),
+    ],
+)
+def test_the_question_before_a_rollback_says_what_it_takes(trial: Project, options: tuple[str, ...], words: str) -> None:
+    """Rows are counted, not writes; what a run wrote, and what becomes of the work of people, is said."""
+    trial.full()
+    trial.platform.tables["people"][0]["name"] = "Changed in the source"
+    trial.delta(code=0)
+    assert re.search(words, trial.etl("rollback", *options, code=130, said="n\n").err)
+    looked = trial.etl("rollback", "--dry-run", code=0).out
+    assert "A rollback would: delete the rows of 2 writes; pass over 1 write to rows that go. Nothing was changed" in looked
+
+
+def test_people_who_edit_while_a_question_waits_keep_their_work(trial: Project) -> None:
+    """What stays is looked for after the answer."""
+    trial.full()
+    program = f"{sys.executable} -m workbench rollback spec.yaml --env live"
+    asking = subprocess.Popen(
+        program.split(), cwd=trial.folder, env={**os.environ, **trial.env}, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert asking.stdin and asking.stderr
+    assert "Undo what etl wrote to 2 rows" in asking.stderr.read(60)
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    asking.communicate("y\n", timeout=60)
+    assert asking.returncode == 1
+    assert [row["name"] for row in trial.platform.tables["contacts"]] == ["Changed by people"]
 
 
 def test_what_is_kept_is_one_number(trial: Project) -> None:
