@@ -38,7 +38,7 @@ from fleet.ending import (
 )
 from fleet.lines import leave_out_ends
 from fleet.notify import News, tell_of
-from fleet.process import Found, plain, started
+from fleet.process import Found, plain, started, to_its_end
 from fleet.queue import (
     VERSION,
     Again,
@@ -227,7 +227,8 @@ async def _taken(
         news = News(
             *(of.name, goal.stage, what, ended.code, reason, follows.at)
         )
-        _notify(worker, await _counted(worker.engine, news, begun, verdict))
+        counting = _counted(worker.engine, news, begun, verdict)
+        _notify(worker, await to_its_end(counting))
     if follows.at:
         raise Again(follows.at)
 
@@ -338,7 +339,20 @@ async def _carried_out(
     more = "--remake-fields" if goal.remake_fields else ""
     told = Told(of.name, of.secrets, goal.stage, more)
     reason = redactor(hidden(secrets))(worded(reason, spec, told))
-    await _keep(worker, of.name, begun, place, found.get("files", {}))
+    # who is stopped in this moment has ended as it did, and not before it had a process
+    return await to_its_end(_left(worker, of.name, begun, place, found, reason))
+
+
+async def _left(
+    worker: Worker,
+    name: str,
+    begun: int,
+    place: Path,
+    found: Mapping[str, Any],
+    reason: str,
+) -> tuple[Ended, Mapping[str, Any]]:
+    """What the process of a turn has left: its report, which is kept, its end and its verdict."""
+    await _keep(worker, name, begun, place, found.get("files", {}))
     ended = Ended(
         int(found["code"]),
         plain(reason),
@@ -347,7 +361,7 @@ async def _carried_out(
         held=bool(found.get("held")),
     )
     if ended.code == INTERRUPTED:
-        asked = await asyncio.to_thread(_is_waited_for, worker, of.name)
+        asked = await asyncio.to_thread(_is_waited_for, worker, name)
         ended = replace(ended, yields=asked)
     today = {"today": found["today"]} if "today" in found else {}
     return ended, {**found.get("verdict", {}), **today}

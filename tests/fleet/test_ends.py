@@ -23,7 +23,7 @@ from fleet import queue, worker
 from fleet.records import database, figures, members, reports
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
-from tests import loopback
+from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed
 from tests.fleet.driving import KEYS, turn
@@ -83,6 +83,31 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
     told = json.loads(news.read_text(encoding="utf-8"))
     assert (told["name"], told["stage"], told["what"], told["code"]) == ("acme", "sample", "attention", 1)
     assert told["reason"].startswith(counted(many, "finding"))
+
+
+def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """A turn whose process has ended has ended so, whatever happens until that is entered: its yes is said, its report kept, and people hear of it."""
+    typed(url, "add", "acme", str(checkout(tmp_path / "project", FEW) / SPEC))
+    typed(url, "start", "acme", "sample", "--yes")
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'fleet.reports'::regclass"
+
+    async def stopped(made: worker.Worker) -> None:
+        taking = asyncio.create_task(worker.turn(made, "acme", members.member(engine, "acme").job))
+        with engine.begin() as held:
+            held.execute(sa.text("LOCK TABLE fleet.reports"))
+            await asyncio.to_thread(postgres.wait_for, "a report to keep", lambda: postgres.execute(url, waits), 60)
+            taking.cancel()
+            await asyncio.sleep(0.3)
+        await taking
+        assert made.telling
+        await asyncio.wait(made.telling, timeout=30)
+
+    news = tmp_path / "news.json"
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        asyncio.run(stopped(worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")))
+    of, (ended,) = members.member(engine, "acme"), figures.turns_of(engine, "acme")
+    assert (of.state, ended.code) == ("idle", 1) and of.goal is not None and not of.goal.yes, ended
+    assert reports.last(engine, "acme") and json.loads(news.read_text(encoding="utf-8"))["what"] == "attention"
 
 
 class Spent(BaseHTTPRequestHandler):
