@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from engine.errors import UsageError
-from fleet.waits import LINGERS, TAKES
+from fleet.groups import killed
+from fleet.waits import TAKES
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
@@ -181,32 +181,19 @@ async def _printed(command: str, reference: str) -> str:
         process = await asyncio.shield(starting)
         out, _ = await asyncio.wait_for(process.communicate(), TAKES)
     except TimeoutError:
-        await _killed(await starting)
+        await killed(await starting)
         raise UsageError(
             f"the command for secrets takes longer than {TAKES:.0f} s"
         ) from None
     except asyncio.CancelledError:
         with suppress(UsageError):  # it could not be started: nothing is left
-            await _killed(await starting)
+            await killed(await starting)
         raise
     if process.returncode:
         raise UsageError(
             f"the command for secrets ended with code {process.returncode}"
         )
     return out.decode("utf-8", "replace")
-
-
-async def _killed(process: asyncio.subprocess.Process) -> None:
-    """With what it has started, which would keep the turn waiting for as long as it likes; what has
-    left its group, or is another user's, is not waited for.
-    """
-    with suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), LINGERS)
 
 
 async def _started(command: str, reference: str) -> asyncio.subprocess.Process:

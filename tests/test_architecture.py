@@ -59,6 +59,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.commands.connector_check workbench.commands.connector_new", False),
     ("workbench.commands.*", False),
     ("fleet.waits", False),
+    ("fleet.groups", False),
     ("fleet.bundle fleet.ending fleet.secrets fleet.accounts fleet.notify fleet.spent fleet.lines fleet.places fleet.wording fleet.forecast", False),
     ("fleet.process", False),
     ("fleet.turn", False),

@@ -45,6 +45,7 @@ from fleet.secrets import Secrets, inherited, variables
 from fleet.status import COLUMNS, page, shown, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
+from tests.fleet.driving import is_alive
 from workbench.writing import settings_changed
 
 NOW = 1_000_000.0
@@ -326,15 +327,6 @@ def test_a_command_waits_for_nobody_who_has_left_it(tmp_path: Path, monkeypatch:
         await asyncio.sleep(0.5)  # its end of the pipe is closed, and the loop hears of it
 
     asyncio.run(asked())
-
-
-def is_alive(number: int) -> bool:
-    """Whether a process works, which one that waits to be buried does not."""
-    state = Path(f"/proc/{number}/stat")
-    try:
-        return state.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
