@@ -310,9 +310,11 @@ async def _carried_out(
     place: Path,
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
-    bundle = await asyncio.to_thread(registry.bundle_of, worker.engine, of.name)
+    bundle, whose = await asyncio.to_thread(
+        registry.taken, worker.engine, of.name
+    )
     spec = await asyncio.to_thread(unpacked, bundle, place)
-    secrets = await variables(worker.secrets, of.secrets)
+    secrets = await variables(worker.secrets, whose)
     env = inherited(os.environ) | secrets
     store = database.store_of(worker.engine, of.name)
     order = {
@@ -337,7 +339,7 @@ async def _carried_out(
     found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
     more = "--remake-fields" if goal.remake_fields else ""
-    told = Told(of.name, of.secrets, goal.stage, more)
+    told = Told(of.name, whose, goal.stage, more)
     reason = redactor(hidden(secrets))(worded(reason, spec, told))
     # who is stopped in this moment has ended as it did, and not before it had a process
     return await to_its_end(_left(worker, of.name, begun, place, found, reason))
