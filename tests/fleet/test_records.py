@@ -681,6 +681,21 @@ def test_what_a_migration_has_left_stops_no_other(engine: sa.Engine, held: str) 
     assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs ORDER BY lock") == [("one", "todo"), ("two", "todo")]
 
 
+def test_a_queue_that_takes_no_job_holds_up_no_accounts(engine: sa.Engine) -> None:
+    """What the queue's own driver says is in the way of one step as well: a job that cannot be put in is put in later, and the accounts are free meanwhile."""
+    left_by_a_killed_worker(engine, "one")
+    begin(engine, "two")
+    asked(engine, "UPDATE turns SET ended = 1")
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'failed'")
+    swept(engine)
+    asked(engine, "DELETE FROM procrastinate_jobs")
+    asked(engine, "INSERT INTO occupied VALUES ('of one', 'one')")
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE procrastinate_events IN SHARE MODE"))
+        assert swept(engine) == [] and asked(engine, "SELECT name FROM occupied") == []
+    assert sorted(swept(engine)) == ["one", "two"]
+
+
 def test_a_forgotten_job_whose_turn_is_lost_may_be_the_last(engine: sa.Engine) -> None:
     """A worker that takes a job up again at the moment when it was found forgotten has lost that turn: where it was one too many, people hear of it."""
     of, first = begin(engine, "one", Goal("run", lost=LOSSES - 1))
