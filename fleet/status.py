@@ -76,11 +76,11 @@ def _whole(engine: sa.Engine) -> dict[str, Turn]:
     runs = figures.last_turns(engine, ("run",))
     rollbacks = figures.last_turns(engine, ("rollback",))
     later = figures.last_turns(engine, LATER)
-    for name, run in runs.items():
+    sampled = {name for name, turn in found.items() if turn.stage == "sample"}
+    # between two looks a migration may come or go
+    for name in sampled & runs.keys() & later.keys():
         undone = rollbacks.get(name)
-        if found[name].stage == "sample" and (
-            undone is None or undone.id < run.id
-        ):
+        if undone is None or undone.id < runs[name].id:
             found[name] = later[name]
     return found
 

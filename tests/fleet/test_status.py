@@ -97,6 +97,25 @@ def test_a_sample_replaces_no_figures_of_all_records(engine: sa.Engine) -> None:
     assert counted(engine)[:2] == (5, 1)
 
 
+@pytest.mark.parametrize("look", range(1, 9))
+def test_a_migration_that_is_removed_meanwhile_is_no_fault(engine: sa.Engine, look: int) -> None:
+    """Whichever of its looks finds it no more: the page and Prometheus go on without it."""
+    ended(engine, "sample", RUN)
+    ended(engine, "run", RUN)
+    ended(engine, "sample", RUN)
+    looks: list[str] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        looks.append(statement)
+        if len(looks) == look:
+            registry.remove(engine, "one")
+
+    sa.event.listen(engine, "before_cursor_execute", meanwhile)
+    found = status.looked(engine)["migrations"]
+    assert len(looks) > look and [row["name"] for row in found] in ([], ["one"])
+    assert status.collected(engine) == []
+
+
 def test_a_pipe_has_no_columns(engine: sa.Engine) -> None:
     """Where no person reads the table, each migration and each reason is one line, whatever the width."""
     begun(engine, Goal("delta", every=1800.0, until=1_796_083_200.0, window="22:00-06:00"))
