@@ -37,7 +37,7 @@ from engine.report.words import counted
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
-from fleet.spent import today
+from fleet.spent import today, unit_of
 from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 
@@ -227,7 +227,7 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     if stage == "plan":
         accounts = accounts_of(found.migration, os.environ)
         plan = {
-            **_planned(migration.plan(refresh=refresh)),
+            **_planned(migration.plan(refresh=refresh), found.migration),
             "accounts": accounts,
         }
         return {"code": 0, "verdict": plan}
@@ -256,13 +256,15 @@ def _kept(many: int) -> str:
     return f"{counted(many, 'row')} {were} kept"
 
 
-def _planned(plan: Plan) -> dict[str, Any]:
+def _planned(plan: Plan, migration: Migration) -> dict[str, Any]:
     """What a run would cost, limit by limit."""
+    sides = (migration.source, migration.destination)
+    platforms = {side.title: side for side in sides}
     limits = [
         {
             "account": use.account,
             "limit": use.limit,
-            "unit": use.unit,
+            "unit": unit_of(use.unit, platforms[use.account]),
             "seconds": use.seconds,
             "allowance": use.allowance,
             "needed": use.needed,

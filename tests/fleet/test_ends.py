@@ -158,6 +158,16 @@ def test_a_rollback_says_what_it_has_kept(tmp_path: Path) -> None:
     assert many > 1 and (undone["code"], undone["reason"]) == (1, f"{many} rows were kept, 0 failed"), undone
 
 
+def test_a_limit_is_counted_by_the_platforms_word(tmp_path: Path) -> None:
+    """What a plan needs of a limit and what is spent of it are called the same."""
+    spec = checkout(tmp_path / "project", FEW) / SPEC
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        planned = asyncio.run(turn("plan", spec, accounts.env))
+    needed = {(use["account"], use["limit"]): use["unit"] for use in planned["verdict"]["limits"]}
+    spent = {(use["account"], use["limit"]): use["unit"] for use in planned["today"]}
+    assert {*needed.values()} == {"calls", "tokens"} and spent and spent.items() <= needed.items(), (needed, spent)
+
+
 @pytest.mark.parametrize(
     ("secrets", "work", "what"),
     [(Secrets(command="false"), "work", ["failed"]), (Secrets(command="true"), "a file", [])],

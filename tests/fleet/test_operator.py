@@ -393,7 +393,7 @@ def test_words_that_are_missing_are_told(url: str, engine: sa.Engine, project: P
     assert "are up to date" in capsys.readouterr().out
 
 
-PLAN = {"calls": 1, "seconds": 10.0, "limits": [{"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 40}]}
+PLAN = {"calls": 1, "seconds": 10.0, "limits": [{"account": "P", "limit": "day", "unit": "tokens", "seconds": 86_400, "allowance": 100, "needed": 40}]}
 
 
 def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -413,7 +413,7 @@ def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project
     found, lines = planned()
     assert found["planned"] == {"acme": at} and found["calls"] == 1 and found["done"] == []
     assert lines[0] == f"acme was planned at {moment(at)} UTC"
-    assert lines[1:] == ["acme: P day: 40 cost, 1 day", "day 1: 1 migration, 1 call", "in all 1 call for 1 migration"]
+    assert lines[1:] == ["acme: P day: 40 tokens, 1 day", "day 1: 1 migration, 1 call", "in all 1 call for 1 migration"]
 
     ended(engine, begun(url, engine, "run"), {}, code=1)
     found, lines = planned()

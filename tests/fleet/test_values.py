@@ -345,7 +345,7 @@ def test_a_turn_reaches_postgresql_as_its_worker_does() -> None:
     assert {*inherited(dict.fromkeys(read, "x"))} == read - {"PGPASSWORD"}
 
 
-DAYS = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
+DAYS = {"account": "P", "limit": "day", "unit": "tokens", "seconds": 86_400, "allowance": 100, "needed": 250}
 BURST = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
 
 
@@ -371,9 +371,9 @@ def test_migrations_of_one_account_share_its_days() -> None:
 
 def test_a_page_shows_text_only() -> None:
     """What a platform has said stands on the page as text."""
-    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "changed", "done", "total", "rate", "waits", "approved", "next"))
+    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "records", "attention", "changed", "done", "total", "rate", "waits", "approved", "next"))
     row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "every": 0.0, "until": 0.0, "window": "", "worker": "", "version": "1"}
-    row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "cost", "spent": 1234, "of": 210_000, "until": NOW}]
+    row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "tokens", "spent": 1234, "of": 210_000, "until": NOW}]
     made = page({"migrations": [row], "workers": {}}, NOW)
     assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
@@ -391,7 +391,7 @@ def test_one_is_told_as_one(rows: int, attention: int, says: str) -> None:
 def test_one_finding_of_a_delta_needs_attention() -> None:
     """In a cell of the table too."""
     row: dict[str, Any] = dict.fromkeys((*COLUMNS, "stage", "waits"), "")
-    row |= {"worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
+    row |= {"records": None, "worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
     assert shown(row)["delta"] == "1 changed, 1 needs attention" and shown(row | {"changed_attention": 2})["delta"].endswith("2 need attention")
 
 
