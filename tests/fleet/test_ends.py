@@ -20,6 +20,7 @@ from engine.report.attention import attention
 from engine.report.words import counted
 from engine.values import digest
 from fleet import queue, worker
+from fleet.ending import AFTER_REFUSAL
 from fleet.records import database, figures, members, reports
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
@@ -170,8 +171,8 @@ def test_a_limit_is_counted_by_the_platforms_word(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("secrets", "work", "what"),
-    [(Secrets(command="false"), "work", ["failed"]), (Secrets(command="true"), "a file", [])],
-    ids=["a person is needed", "another worker goes on"],
+    [(Secrets(command="true"), "work", ["failed"]), (Secrets(command="false"), "work", ["retrying"]), (Secrets(command="true"), "a file", [])],
+    ids=["a person is needed", "it is tried again", "another worker goes on"],
 )
 def test_a_turn_is_news_unless_it_goes_on_elsewhere(
     url: str, engine: sa.Engine, tmp_path: Path, secrets: Secrets, work: str, what: list[str]
@@ -183,6 +184,21 @@ def test_a_turn_is_news_unless_it_goes_on_elsewhere(
     taken(worker.Worker(engine, tmp_path / work, secrets, 1, print, f"sh -c 'cat >> {news}; echo >> {news}'"))
     told = news.read_text(encoding="utf-8").splitlines() if news.exists() else []
     assert [json.loads(line)["what"] for line in told] == what
+
+
+def test_a_command_for_secrets_that_fails_is_asked_again(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """As a platform that does not answer, with the same pauses, and then a person is needed; where it gives them again, nobody is."""
+    added(url, tmp_path, "sample")
+    broken, pauses = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, print), []
+    for _ in (*AFTER_REFUSAL, 0.0):
+        began = time.time()
+        at = taken(broken)
+        pauses.append(at and round(at - began, -1))
+        asked = members.member(engine, "acme")
+        postgres.execute(url, "UPDATE fleet.migrations SET at = 0")
+    assert pauses == [*AFTER_REFUSAL, 0.0]
+    assert asked.state == "waiting" and asked.reason.endswith("in the worker's log (tried 6 times)"), asked
+    assert {turn.code for turn in figures.turns_of(engine, "acme")} == {3}
 
 
 # -- faults of ours

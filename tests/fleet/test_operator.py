@@ -683,9 +683,10 @@ def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, proje
     assert of.goal is not None
     said: list[str] = []
     made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
-    asyncio.run(worker._taken(made, of, of.goal, turn, time.time()))
+    with pytest.raises(queue.Again):
+        asyncio.run(worker._taken(made, of, of.goal, turn, time.time()))
     (line,) = said
-    assert line.startswith("acme: run ended with 2; waiting: ") and "ended with code 1" in line
+    assert line.startswith("acme: run ended with 3; retrying: ") and "ended with code 1" in line
 
 
 def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: sa.Engine, tmp_path: Path) -> None:

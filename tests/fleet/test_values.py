@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import pq
 
-from engine.errors import UsageError
+from engine.errors import Unavailable, UsageError
 from engine.language.compile import load_migration
 from fleet import secrets
 from fleet.accounts import occupied_by
@@ -271,13 +271,19 @@ def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
             asyncio.run(variables(Secrets(tmp_path), "acme"))
 
 
+def test_a_folder_of_secrets_that_is_away_is_asked_again(tmp_path: Path) -> None:
+    """A disk that is not there says nothing of one migration: nobody is needed for each of them."""
+    with pytest.raises(Unavailable, match="is not there"):
+        asyncio.run(variables(Secrets(tmp_path / "away"), "acme"))
+
+
 def test_secrets_are_printed_by_a_command() -> None:
     """A command gets the reference as its last word; one that fails is refused."""
     assert asyncio.run(variables(Secrets(command="echo KEY_OF="), "acme"))["KEY_OF"] == "acme"
     assert asyncio.run(variables(Secrets(command="""sh -c 'printf "%s\\n" "A=$0 $1"' 'two words'"""), "acme"))["A"] == "two words acme"
-    with pytest.raises(UsageError, match="no-such-program, cannot be started"):
+    with pytest.raises(Unavailable, match="no-such-program, cannot be started"):
         asyncio.run(variables(Secrets(command="no-such-program"), "acme"))
-    with pytest.raises(UsageError, match="ended with code 1"):
+    with pytest.raises(Unavailable, match="ended with code 1 for acme"):
         asyncio.run(variables(Secrets(command="false"), "acme"))
 
 
@@ -295,7 +301,7 @@ def test_a_command_for_secrets_leaves_nothing_behind(ends: str, tmp_path: Path, 
         asked.cancel()
         await asked
 
-    with pytest.raises(UsageError if ends == "its time is over" else asyncio.CancelledError):
+    with pytest.raises(Unavailable if ends == "its time is over" else asyncio.CancelledError):
         asked = variables(command, "acme") if ends == "its time is over" else stopped()
         asyncio.run(asyncio.wait_for(asked, 20))
     postgres.wait_for("an end of what the command started", lambda: not is_alive(int(marked.read_text(encoding="utf-8"))), 20)
@@ -321,7 +327,7 @@ def test_a_command_waits_for_nobody_who_has_left_it(tmp_path: Path, monkeypatch:
     command = Secrets(command=f"sh -c 'setsid sleep 40 & echo $! > {left}; wait'")
 
     async def asked() -> None:
-        with pytest.raises(UsageError, match="takes longer"):
+        with pytest.raises(Unavailable, match="takes longer"):
             await asyncio.wait_for(variables(command, "acme"), 20)
         os.kill(int(left.read_text(encoding="utf-8")), signal.SIGKILL)
         await asyncio.sleep(0.5)  # its end of the pipe is closed, and the loop hears of it
