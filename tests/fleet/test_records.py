@@ -524,14 +524,16 @@ def printed(engine: sa.Engine) -> str:
 WRITTEN = """INSERT INTO etl_one.journal (run, object, key, resource, action, state, body, draft, before, dest_id, reason, calls, cost, at)
     VALUES (1, 'o', 'k', 'r', 'create', '{}', '', '', '', '', '', 0, 0, 0)"""
 READ = "INSERT INTO etl_one.records (collection, key, digest, body, read_at, gone) VALUES ('c', clock_timestamp()::text, '', '', 0, false)"
+DETAILED = "UPDATE etl_one.records SET body = '{}', read_at = 1"
+THE_SAME = "UPDATE etl_one.records SET read_at = 1"
 READ_ANEW = f"DELETE FROM etl_one.records; {READ}"  # after --refresh
 UNDONE = "UPDATE etl_one.journal SET state = 'undone' WHERE state = 'done'"
 
 
 @pytest.mark.parametrize(
     ("statement", "counts"),
-    [(WRITTEN.format("done"), False), (READ, False), (READ_ANEW, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
-    ids=["written", "read", "read anew", "undone", "only begun", "begun and not done"],
+    [(WRITTEN.format("done"), False), (READ, False), (READ_ANEW, False), (DETAILED, False), (THE_SAME, True), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
+    ids=["written", "read", "read anew", "read by itself", "the same again", "undone", "only begun", "begun and not done"],
 )
 def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, statement: str, counts: bool) -> None:
     """Turns on machines that come and go get on, and are never given up for that; what only tries the same again does not get on."""
