@@ -144,7 +144,7 @@ def _records(verdict: Mapping[str, Any]) -> int | None:
     """How many records were to arrive; None where nothing was counted."""
     if "missing" not in verdict:
         return None
-    return sum(verdict[state] for state in OUTCOMES)
+    return sum(int(verdict[state]) for state in OUTCOMES)
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, str]:

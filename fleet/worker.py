@@ -273,8 +273,12 @@ async def _counted(
 ) -> News:
     """The news with the findings that need attention: nobody is called for the same as before."""
     many = verdict.get("attention", 0)
-    if news.what != "attention" or not many:
+    step = f"etl fleet report {news.name} --out DIR"
+    if news.what != "attention":
         return news
+    if not many:
+        said = filter(None, (news.reason, step))
+        return replace(news, reason=" – ".join(said))
     before = None
     with suppress(*database.AWAY):
         before = await asyncio.to_thread(
@@ -286,7 +290,6 @@ async def _counted(
     ):
         reason = f"{needing(many, 'finding')}, the same as before"
         return replace(news, what="done", reason=reason)
-    step = f"etl fleet report {news.name} --out DIR"
     return replace(news, reason=f"{needing(many, 'finding')} – {step}")
 
 

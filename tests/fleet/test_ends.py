@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from engine.library.results import Kept, RollbackResult
 from engine.report.attention import attention
 from engine.report.words import counted
 from engine.values import digest
@@ -24,6 +26,7 @@ from fleet.ending import AFTER_REFUSAL
 from fleet.records import database, figures, members, reports
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
+from fleet.undone import left
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed
@@ -148,15 +151,50 @@ def edited(accounts: Pair) -> None:
     loopback.request("PATCH", where, headers={"x-api-token": there.key}, json={"name": "Somebody's own"}).raise_for_status()
 
 
-def test_a_rollback_says_what_it_has_kept(tmp_path: Path) -> None:
-    """What people have edited stays, and the reason says how many rows that are."""
-    spec = checkout(tmp_path / "project", FEW) / SPEC
+def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """What people have edited stays; how many rows that are is the reason, and which they are is its report, in place of the one before."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
     with pair(source=KEYS, destination=KEYS, size=8) as accounts:
-        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
+        made = worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")
+        taken(made)
+        assert "records" in json.loads(reports.last(engine, "acme")["report.json"])
         edited(accounts)
-        undone = asyncio.run(turn("rollback", spec, accounts.env))
-    many = undone["verdict"]["kept"]  # with the rows that belong to it
-    assert many > 1 and (undone["code"], undone["reason"]) == (1, f"{many} rows were kept, 0 failed"), undone
+        typed(url, "start", "acme", "rollback", "--yes")
+        taken(made)
+    undone, _ = figures.turns_of(engine, "acme")
+    many = undone.verdict["kept"]  # with the rows that belong to it
+    assert many > 1 and (undone.code, undone.reason) == (1, f"{many} rows were kept, 0 failed"), undone
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["what"], told["reason"]) == ("attention", f"{undone.reason} – etl fleet report acme --out DIR")
+
+    typed(url, "report", "acme", "--out", str(tmp_path / "out"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "report.csv"}
+    kept = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    assert len(kept["kept"]) == many and kept["undone"] == undone.verdict["undone"] and kept["failed"] == []
+    with (tmp_path / "out/report.csv").open(encoding="utf-8-sig", newline="") as file:
+        lines = [*csv.DictReader(file)]
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert [(row["object"], row["key"], row["reason"]) for row in kept["kept"]] == [(row["object"], row["key"], row["reason"]) for row in lines]
+    assert all(row["key"] in page and row["what"] == "kept" for row in lines) and f"{many} kept, 0 failed" in page
+
+
+def test_a_report_of_a_rollback_is_text_only(tmp_path: Path) -> None:
+    """What a platform has said, or a row is called by, is neither markup, nor a formula, nor half a character."""
+    rows = (Kept("o", "c/\ud800<b>", "=1+1 <script>"),)
+    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), "A & B", tmp_path)
+    page, table = (Path(files[kind]).read_text(encoding="utf-8-sig") for kind in ("html", "csv"))
+    assert "<script" not in page and "A &amp; B" in page and "1 write taken back, 0 kept, 1 failed" in page
+    assert table.splitlines()[1] == "failed,o,c/?<b>,'=1+1 <script>"
+    assert json.loads(Path(files["json"]).read_text(encoding="utf-8"))["failed"] == [{"object": "o", "key": "c/?<b>", "reason": "=1+1 <script>"}]
+    assert all(Path(file).stat().st_mode & 0o077 == 0 for file in files.values())
+
+
+def test_a_report_of_a_rollback_that_cannot_be_written_ends_it_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was taken back was taken back; the worker's log says which file is missing."""
+    (tmp_path / "report.json").mkdir()
+    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), "A", tmp_path)} == {"html", "csv"}
+    assert "report.json cannot be written: Is a directory" in capsys.readouterr().err
 
 
 def test_a_limit_is_counted_by_the_platforms_word(tmp_path: Path) -> None:
