@@ -720,3 +720,4 @@ def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: s
         for number, handler in handlers.items():
             signal.signal(number, handler)
     assert said == ["asyncio: Task exception was never retrieved (ConnectorException)", "procrastinate: another word"]
+    assert alive.workers(engine) == {}, "who has ended lives no more, and not for another half minute"

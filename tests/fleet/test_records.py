@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -35,7 +37,7 @@ from fleet.records import (
 )
 from fleet.records.members import Member
 from fleet.secrets import Secrets
-from fleet.waits import DEAD, HEARTBEAT
+from fleet.waits import DEAD, HEARTBEAT, UNEXPECTED
 from tests import postgres
 from tests.e2e.driving import SPEC
 
@@ -532,8 +534,8 @@ UNDONE = "UPDATE etl_one.journal SET state = 'undone' WHERE state = 'done'"
 
 @pytest.mark.parametrize(
     ("statement", "counts"),
-    [(WRITTEN.format("done"), False), (READ, False), (READ_ANEW, False), (DETAILED, False), (THE_SAME, True), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
-    ids=["written", "read", "read anew", "read by itself", "the same again", "undone", "only begun", "begun and not done"],
+    [(WRITTEN.format("done"), False), (WRITTEN.format("adopted"), False), (WRITTEN.format("kept"), False), (READ, False), (READ_ANEW, False), (DETAILED, False), (THE_SAME, True), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
+    ids=["written", "taken over", "kept", "read", "read anew", "read by itself", "the same again", "undone", "only begun", "begun and not done"],
 )
 def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, statement: str, counts: bool) -> None:
     """Turns on machines that come and go get on, and are never given up for that; what only tries the same again does not get on."""
@@ -731,6 +733,37 @@ def test_a_store_that_is_locked_holds_up_no_other(engine: sa.Engine) -> None:
     assert said and said[0].startswith("one: its accounts stay taken: ")
     queue.freed(engine, said.append)
     assert asked(engine, "SELECT name FROM occupied") == []
+
+
+def test_a_store_whose_server_takes_nobody_more_holds_up_no_other(engine: sa.Engine) -> None:
+    """Whoever looks after accounts does not wait for it a minute, as a run that works in it would."""
+    left_by_a_killed_worker(engine, "one")
+    asked(engine, "DROP SCHEMA etl_one CASCADE")
+    poor, here = f"poor_{os.getpid()}", engine.url.database
+    asked(engine, f"CREATE ROLE {poor} LOGIN CONNECTION LIMIT 1; GRANT CREATE ON DATABASE {here} TO {poor}")  # a store has two
+    theirs = sa.create_engine(engine.url.set(username=poor), connect_args=database.LINK)
+    try:
+        before = time.monotonic()
+        occupancy.free(theirs, "one")
+        assert time.monotonic() - before < HEARTBEAT and asked(engine, "SELECT name FROM occupied") == [("one",)]
+        assert asked(engine, "SELECT count(*) FROM etl_one.meta") != [(0,)], "it was opened"
+    finally:
+        theirs.dispose()
+        asked(engine, f"DROP OWNED BY {poor} CASCADE; DROP ROLE {poor}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "waits"),
+    [(queue.Again(2_000_000_000.0), None), (asyncio.CancelledError(), 0.0), (RuntimeError(), UNEXPECTED)],
+    ids=["another turn", "its worker stops", "a fault"],
+)
+def test_a_job_is_put_back_whatever_ends_it(raised: BaseException, waits: float | None) -> None:
+    """For the time of the next turn; at once where only its worker ends; a little later where nobody knows why."""
+    job: Any = None
+    decision = queue.Turns().get_retry_decision(exception=raised, job=job)
+    assert decision is not None and decision.retry_at is not None and decision.priority == pytest.approx(queue.priority(time.time()), abs=2)
+    at = 2_000_000_000.0 if waits is None else time.time() + waits
+    assert decision.retry_at.timestamp() == pytest.approx(at, abs=5)
 
 
 def test_a_worker_lives_however_long_it_looks_after_others(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,3 +254,16 @@ def test_an_end_is_entered_once_the_database_is_back(url: str, engine: sa.Engine
     assert asyncio.run(entered()) == Next("paused", pytest.approx(time.time(), abs=5))
     assert members.member(engine, "acme").state == "paused"
     busy.dispose()
+
+
+def test_an_end_that_cannot_be_entered_is_given_up(url: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that stays away has its turn closed by whoever finds it; its place is not kept for ever."""
+    monkeypatch.setattr(worker, "ASKS", 0.1)
+    monkeypatch.setattr(worker, "ENTERED", 0.5)
+    typed(url, "start", "acme", "run")
+    of = members.member(engine, "acme")
+    begun = turns.begin(engine, of, "run", "a:1", time.time())
+    busy = sa.create_engine(engine.url, connect_args=database.LINK, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    with busy.connect(), pytest.raises(sa.exc.TimeoutError):
+        asyncio.run(asyncio.wait_for(worker._entered(crew(busy, tmp_path), of, Goal("run"), begun, Ended(0), {}), 10))
+    busy.dispose()
