@@ -53,6 +53,7 @@ FIGURES = (
     "missing",
     "skipped",
     "failed",
+    "lost_in_arrived",
     "created",
     "updated",
     "deleted",

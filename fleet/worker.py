@@ -71,6 +71,8 @@ AWAY_ERRORS = (
 Tell = Callable[[str], None]
 WHAT = {0: "done", 1: "attention"}
 SAID = {"waiting": "failed"}
+# what is the same where a report lists the same; of a large run it does not list all
+SAME = ("attention", "needing", "missing", "failed", "lost_in_arrived")
 WAS_AWAY = "the database was away"
 
 
@@ -285,8 +287,7 @@ async def _counted(
             figures.last_done, engine, news.name, (news.stage,), begun
         )
     if before is not None and all(
-        before.verdict.get(word) == verdict.get(word)
-        for word in ("attention", "needing")
+        before.verdict.get(word) == verdict.get(word) for word in SAME
     ):
         reason = f"{needing(many, 'finding')}, the same as before"
         return replace(news, what="done", reason=reason)

@@ -83,7 +83,8 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
     report = json.loads(kept["report.json"])
     many = report["verdict"]["need_attention"]
     assert kept["report.html"].startswith(b"<!") and ended.verdict["attention"] == many > 0
-    assert ended.verdict["needing"] == digest(attention(report))
+    assert ended.verdict["lost_in_arrived"] == report["verdict"]["lost_in_arrived"] and ended.verdict["failed"] == report["verdict"]["failed"]
+    assert ended.verdict["needing"] == digest(sorted(attention(report)))
     told = json.loads(news.read_text(encoding="utf-8"))
     assert (told["name"], told["stage"], told["what"], told["code"]) == ("acme", "sample", "attention", 1)
     assert told["reason"].startswith(counted(many, "finding"))
@@ -112,6 +113,21 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
     of, (ended,) = members.member(engine, "acme"), figures.turns_of(engine, "acme")
     assert (of.state, ended.code) == ("idle", 1) and of.goal is not None and not of.goal.yes, ended
     assert reports.last(engine, "acme") and json.loads(news.read_text(encoding="utf-8"))["what"] == "attention"
+
+
+def test_the_same_findings_in_another_order_call_nobody(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Which of them was entered first is a matter of who answered first."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        made = worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")
+        for what in ("attention", "attention", "done"):  # of the sample, of a verification, of another one
+            taken(made)
+            told = json.loads(news.read_text(encoding="utf-8"))
+            assert told["what"] == what, told
+            postgres.execute(url, "UPDATE etl_acme.findings SET id = 100000 - id")
+            typed(url, "start", "acme", "verify")
+    assert told["reason"].endswith("findings need attention, the same as before")
 
 
 class Spent(BaseHTTPRequestHandler):

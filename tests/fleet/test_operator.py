@@ -654,8 +654,8 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     """Who is told hears how many findings need attention and how to see them; the same as after the turn before call nobody again, as many others do."""
     typed(url, "add", "acme", str(project))
 
-    def told(many: int, needing: str = "a") -> News:
-        verdict = {"attention": many, "needing": needing}
+    def told(many: int, needing: str = "a", **more: int) -> News:
+        verdict = {"attention": many, "needing": needing, "missing": 0, "failed": 0, "lost_in_arrived": 0, **more}
         turn = begun(url, engine, "verify")
         found = asyncio.run(worker._counted(engine, News("acme", "verify", "attention", 1, "", 0.0), turn, verdict))
         ended(engine, turn, {"run": 1, **verdict}, code=1)
@@ -669,6 +669,8 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     assert told(10, needing="b").what == "attention"
     assert told(1).reason.startswith("1 finding needs attention –")
     assert told(1).reason == "1 finding needs attention, the same as before"
+    for word in ("missing", "failed", "lost_in_arrived"):  # a report does not list all of a large run
+        assert told(1, **{word: 1}).what == "attention" and told(1, **{word: 1}).what == "done"
     good = News("acme", "verify", "done", 0, "", 0.0)
     assert asyncio.run(worker._counted(engine, good, 1 << 40, {"attention": 1})) == good
     away = database.connect("postgresql://nobody@127.0.0.1:1/none")
