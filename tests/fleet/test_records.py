@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -548,6 +549,16 @@ def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, stat
     asked(engine, statement)
     look(engine)
     assert members.member(engine, "one").state == ("waiting" if counts else "running")
+
+
+def test_a_lost_turn_of_a_newer_version_keeps_what_that_was_told(engine: sa.Engine) -> None:
+    """Whoever finds its worker gone may know less of a goal than the version that it belongs to."""
+    begin(engine, "one")
+    asked(engine, """UPDATE migrations SET goal = (goal::jsonb || '{"later": true}')::text WHERE name = 'one'""")
+    look(engine)
+    ((goal,),) = asked(engine, "SELECT goal FROM migrations WHERE name = 'one'")
+    of = members.member(engine, "one")
+    assert json.loads(str(goal))["later"] and of.goal is not None and of.goal.lost == 1 and of.goal.stage == "run"
 
 
 def test_what_people_do_in_the_source_is_no_progress_of_a_delta(engine: sa.Engine) -> None:
