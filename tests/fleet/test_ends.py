@@ -99,7 +99,7 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
     async def stopped(made: worker.Worker) -> None:
         taking = asyncio.create_task(worker.turn(made, "acme", members.member(engine, "acme").job))
         with engine.begin() as held:
-            held.execute(sa.text("LOCK TABLE fleet.reports"))
+            held.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE fleet.reports"))
             await asyncio.to_thread(postgres.wait_for, "a report to keep", lambda: postgres.execute(url, waits), 60)
             taking.cancel()
             await asyncio.sleep(0.3)
