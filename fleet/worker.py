@@ -483,7 +483,7 @@ async def _entered(
             verdict,
         )
         try:
-            return await asyncio.to_thread(enter)
+            return await to_its_end(asyncio.to_thread(enter))
         except database.AWAY:
             if time.time() > end:
                 raise

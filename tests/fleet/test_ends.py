@@ -23,7 +23,7 @@ from engine.report.words import counted
 from engine.values import digest
 from fleet import queue, worker
 from fleet.ending import AFTER_REFUSAL
-from fleet.records import database, figures, members, reports
+from fleet.records import database, figures, members, reports, turns
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
 from fleet.undone import left
@@ -128,6 +128,31 @@ def test_the_same_findings_in_another_order_call_nobody(url: str, engine: sa.Eng
             postgres.execute(url, "UPDATE etl_acme.findings SET id = 100000 - id")
             typed(url, "start", "acme", "verify")
     assert told["reason"].endswith("findings need attention, the same as before")
+
+
+def test_a_stop_while_an_end_is_entered_keeps_no_news(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Who is needed for a migration hears of it, though its worker ends in the moment in which that is entered."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def stopped(made: worker.Worker) -> None:
+        of = members.member(engine, "acme")
+        assert of.goal is not None
+        begun = turns.begin(engine, of, "sample", "a:1", time.time())
+        with engine.begin() as held:
+            held.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM fleet.migrations FOR UPDATE"))
+            taking = asyncio.create_task(worker._taken(made, of, of.goal, begun, time.time()))
+            await asyncio.to_thread(postgres.wait_for, "an end to enter", lambda: postgres.execute(url, waits), 60)
+            taking.cancel()
+            await asyncio.sleep(0.3)
+        await asyncio.gather(taking, return_exceptions=True)
+        await asyncio.sleep(0)
+        await asyncio.gather(*made.telling)
+
+    asyncio.run(stopped(worker.Worker(engine, tmp_path / "work", Secrets(command="true"), 1, print, f"cp /dev/stdin '{news}'")))
+    assert members.member(engine, "acme").state == "waiting"
+    assert json.loads(news.read_text(encoding="utf-8"))["what"] == "failed"
 
 
 class Spent(BaseHTTPRequestHandler):
