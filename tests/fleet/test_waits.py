@@ -89,5 +89,6 @@ def test_the_page_says_the_times_that_are() -> None:
         f"runs out {waits.HOLDS:.0f} s after its last sign of life, or {waits.BEYOND:.0f} s later",
         f"after {waits.SILENCE:.0f} s without a word",
         f"(at most {waits.ENDS:.0f} s)",
+        f"as its last word, and has {waits.TAKES:.0f} s",
     ):
         assert text in page
