@@ -71,6 +71,7 @@ def taken(made: worker.Worker) -> float:
     return asyncio.run(told())
 
 
+@pytest.mark.journeys
 def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """The report is kept with all its files, and what it says needs attention is counted, which people hear of."""
     added(url, tmp_path, "sample")
@@ -192,6 +193,7 @@ def edited(accounts: Pair) -> None:
     loopback.request("PATCH", where, headers={"x-api-token": there.key}, json={"name": "Somebody's own"}).raise_for_status()
 
 
+@pytest.mark.journeys
 def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """What people have edited stays; how many rows that are is the reason, and which they are is its report, in place of the one before."""
     added(url, tmp_path, "sample")
