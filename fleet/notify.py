@@ -9,15 +9,19 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from engine.errors import UsageError
+from fleet.groups import killed
 from fleet.waits import ANSWERED, TOLD
 
 Tell = Callable[[str], None]
+# threads of its own: all others, of which a worker has few, look after its turns
+_TELLING = ThreadPoolExecutor(8, "news")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,10 @@ async def tell_of(
         if url is None:
             await _to_command(shlex.split(target), said)
         else:
-            await asyncio.to_thread(_to_address, url, said, answered)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(
+                _TELLING, _to_address, url, said, answered
+            )
     except (OSError, HTTPException, TimeoutError, NotTaken) as error:
         told = str(error) if isinstance(error, NotTaken) else _kind(error)
         tell(f"{news.name}: --notify has not been told: {told}")
@@ -108,7 +115,7 @@ async def _to_command(words: list[str], said: bytes) -> None:
     try:
         await asyncio.wait_for(process.communicate(said), TOLD)
     except TimeoutError:
-        process.kill()
+        await killed(process)
         raise NotTaken(f"the command takes longer than {TOLD:.0f} s") from None
     if process.returncode:
         raise NotTaken(f"the command ended with code {process.returncode}")

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from fleet.ending import CRASHED, INTERRUPTED
 from fleet.waits import ENDS, LOOKS
@@ -22,6 +22,7 @@ WORD = b"\n"  # of a worker that is there
 LONGEST = 1 << 22  # bytes of a line
 REASON = 2000  # characters
 
+T = TypeVar("T")
 Said = Mapping[str, Any]
 Hear = Callable[
     [Said], Awaitable[str]
@@ -35,6 +36,17 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)[
         :REASON
     ]
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """What work comes to that is not given up, though this is cancelled: the worker stops, or
+    somebody has stopped the migration; both may happen.
+    """
+    ending = asyncio.create_task(work)
+    while not ending.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(ending)
+    return ending.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +64,7 @@ class Turn:
         try:
             return await self._watched(look)
         except asyncio.CancelledError:
-            # the worker stops, or somebody has stopped the migration; both may happen
-            ending = asyncio.create_task(self._interrupted())
-            while not ending.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.shield(ending)
-            return ending.result()
+            return await to_its_end(self._interrupted())
         finally:
             assert self.process.stdin is not None
             self.process.stdin.close()

@@ -251,7 +251,7 @@ def _bounded(once: Tell, why: str) -> Iterator[None]:
     """What is in the way of this is told, and stops nothing else."""
     try:
         yield
-    except sa.exc.SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         once(f"{why}: {database.said(error)}")
 
 

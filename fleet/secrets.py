@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +15,13 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from engine.errors import UsageError
-from fleet.waits import LINGERS, TAKES
+from engine.errors import Unavailable, UsageError
+from fleet.groups import killed
+from fleet.waits import TAKES
 
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
+CALL = " – what it says of errors is in the worker's log"
 # what a turn has of the worker's own environment; nothing of it is a key
 INHERITED = (
     "PATH",
@@ -123,7 +124,8 @@ def check_reference(reference: str) -> None:
 async def variables(secrets: Secrets, reference: str) -> dict[str, str]:
     """The variables of a migration, keys among them.
 
-    Raises UsageError where they are not to be had.
+    Raises UsageError where they are not to be had, and Unavailable where they may be later: what
+    gives them to all migrations does not work.
     """
     check_reference(reference)
     if secrets.command:
@@ -157,6 +159,10 @@ def _written(folder: Path | None, reference: str) -> str:
         raise UsageError(
             "this worker has no secrets – start it with --secrets DIR"
         )
+    if not os.path.isdir(folder):  # noqa: PTH112 - a disk that fails raises there
+        raise Unavailable(
+            f"the folder of secrets {folder} is not there – look after it on that machine"
+        )
     file = folder / f"{reference}.env"
     try:
         others = file.stat().st_mode & 0o077
@@ -181,32 +187,19 @@ async def _printed(command: str, reference: str) -> str:
         process = await asyncio.shield(starting)
         out, _ = await asyncio.wait_for(process.communicate(), TAKES)
     except TimeoutError:
-        await _killed(await starting)
-        raise UsageError(
-            f"the command for secrets takes longer than {TAKES:.0f} s"
+        await killed(await starting)
+        raise Unavailable(
+            f"the command for secrets takes longer than {TAKES:.0f} s for {reference}{CALL}"
         ) from None
     except asyncio.CancelledError:
-        with suppress(UsageError):  # it could not be started: nothing is left
-            await _killed(await starting)
+        with suppress(Unavailable):  # it could not be started: nothing is left
+            await killed(await starting)
         raise
     if process.returncode:
-        raise UsageError(
-            f"the command for secrets ended with code {process.returncode}"
+        raise Unavailable(
+            f"the command for secrets ended with code {process.returncode} for {reference}{CALL}"
         )
     return out.decode("utf-8", "replace")
-
-
-async def _killed(process: asyncio.subprocess.Process) -> None:
-    """With what it has started, which would keep the turn waiting for as long as it likes; what has
-    left its group, or is another user's, is not waited for.
-    """
-    with suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), LINGERS)
 
 
 async def _started(command: str, reference: str) -> asyncio.subprocess.Process:
@@ -220,6 +213,7 @@ async def _started(command: str, reference: str) -> asyncio.subprocess.Process:
             start_new_session=True,
         )
     except OSError as error:
-        raise UsageError(
-            f"the command for secrets, {_words(command)[0]}, cannot be started: {error.strerror}"
+        raise Unavailable(
+            f"the command for secrets, {_words(command)[0]}, cannot be started:"
+            f" {error.strerror} – see what --secrets-command that worker has"
         ) from None

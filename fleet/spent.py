@@ -27,6 +27,11 @@ def today(held: Held) -> list[dict[str, Any]]:
     ]
 
 
+def unit_of(unit: str, connector: Connector) -> str:
+    """What a limit counts, by the platform's own word for it."""
+    return connector.cost_unit if unit == "cost" else unit
+
+
 def _days(
     held: Held, of: tuple[Connector, Side, Account]
 ) -> list[dict[str, Any]]:
@@ -42,15 +47,19 @@ def _days(
     )
     long = [limit for limit in connector.limits if limit.seconds >= DAY]
     return [
-        {"account": connector.title, **_spent(limiter, limit)} for limit in long
+        {
+            "account": connector.title,
+            **_spent(limiter, limit, unit_of(limit.unit, connector)),
+        }
+        for limit in long
     ]
 
 
-def _spent(limiter: RateLimiter, limit: Limit) -> dict[str, Any]:
+def _spent(limiter: RateLimiter, limit: Limit, unit: str) -> dict[str, Any]:
     allowance = limiter.allowance(limit)
     return {
         "limit": limit.name,
-        "unit": limit.unit,
+        "unit": unit,
         "spent": round(allowance - limiter.remaining(limit)),
         "of": round(allowance),
         "until": limiter.reset_time(limit),

@@ -40,7 +40,7 @@ COMES = ("queued", "paused", "retrying")  # states that a turn follows
 # what counts all records, or says that there are none any more; a delta counts what it has changed
 LATER = ("run", "verify", "rollback")
 WHOLE = ("sample", *LATER)
-TOKENS = {"cost": "tokens"}
+OUTCOMES = ("arrived", "missing", "skipped", "failed")  # of a record
 UNBROKEN = 100_000  # columns of a pipe: nothing is as wide
 
 
@@ -76,11 +76,11 @@ def _whole(engine: sa.Engine) -> dict[str, Turn]:
     runs = figures.last_turns(engine, ("run",))
     rollbacks = figures.last_turns(engine, ("rollback",))
     later = figures.last_turns(engine, LATER)
-    for name, run in runs.items():
+    sampled = {name for name, turn in found.items() if turn.stage == "sample"}
+    # between two looks a migration may come or go
+    for name in sampled & runs.keys() & later.keys():
         undone = rollbacks.get(name)
-        if found[name].stage == "sample" and (
-            undone is None or undone.id < run.id
-        ):
+        if undone is None or undone.id < runs[name].id:
             found[name] = later[name]
     return found
 
@@ -133,10 +133,18 @@ def _counted(whole: Turn | None, delta: Turn | None) -> dict[str, Any]:
     changed = [more.get(name, 0) for name in ("created", "updated", "deleted")]
     return {
         "arrived": found.get("arrived"),
+        "records": _records(found),
         "attention": found.get("attention"),
         "changed": sum(changed) if more else None,
         "changed_attention": more.get("attention"),
     }
+
+
+def _records(verdict: Mapping[str, Any]) -> int | None:
+    """How many records were to arrive; None where nothing was counted."""
+    if "missing" not in verdict:
+        return None
+    return sum(int(verdict[state]) for state in OUTCOMES)
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, str]:
@@ -145,6 +153,8 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     found["goal"] = _goal(row)
     found["state"] += f" on {row['worker']}" if row["worker"] else ""
     found["far"] = _far(row)
+    of = f" of {row['records']:,}" if row["records"] is not None else ""
+    found["arrived"] += of
     found["delta"] = _delta(row)
     found["today"] = _spent(row["today"])
     found["next"] = moment(row["next"] or 0.0)
@@ -181,8 +191,7 @@ def _spent(uses: Sequence[Mapping[str, Any]]) -> str:
     if not uses:
         return ""
     use = max(uses, key=lambda use: use["spent"] / use["of"])
-    unit = TOKENS.get(use["unit"], use["unit"])
-    return f"{use['spent']:,} of {use['of']:,} {unit}, {use['account']}"
+    return f"{use['spent']:,} of {use['of']:,} {use['unit']}, {use['account']}"
 
 
 def _text(value: Any) -> str:

@@ -32,12 +32,14 @@ from engine.extract.accounts import check_accounts
 from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
+from engine.library.reports import folder_of
 from engine.plan.cost import Plan
 from engine.report.words import counted
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
-from fleet.spent import today
+from fleet.spent import today, unit_of
+from fleet.undone import left
 from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 
@@ -51,6 +53,7 @@ FIGURES = (
     "missing",
     "skipped",
     "failed",
+    "lost_in_arrived",
     "created",
     "updated",
     "deleted",
@@ -215,6 +218,7 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     migration = OpenMigration(found, APPROVALS)
     if stage == "rollback":
         undone = migration.rollback()
+        files = left(undone, *_reported(found))
         kept = f"{_kept(len(undone.kept))}, {len(undone.failed)} failed"
         verdict = {
             "run": undone.run,
@@ -222,12 +226,17 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
             "kept": len(undone.kept),
         }
         reason = kept if undone.exit_code else ""
-        return {"code": undone.exit_code, "reason": reason, "verdict": verdict}
+        return {
+            "code": undone.exit_code,
+            "reason": reason,
+            "verdict": verdict,
+            "files": files,
+        }
 
     if stage == "plan":
         accounts = accounts_of(found.migration, os.environ)
         plan = {
-            **_planned(migration.plan(refresh=refresh)),
+            **_planned(migration.plan(refresh=refresh), found.migration),
             "accounts": accounts,
         }
         return {"code": 0, "verdict": plan}
@@ -251,18 +260,27 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": result.exit_code, "verdict": figures, "files": files}
 
 
+def _reported(found: Held) -> tuple[str, Path]:
+    """What a report is called, and where those of a migration are."""
+    of = found.migration
+    title = f"{of.source.title} to {of.destination.title}"
+    return title, folder_of(found.store, of.spec.name, found.environment)
+
+
 def _kept(many: int) -> str:
     were = "was" if many == 1 else "were"
     return f"{counted(many, 'row')} {were} kept"
 
 
-def _planned(plan: Plan) -> dict[str, Any]:
+def _planned(plan: Plan, migration: Migration) -> dict[str, Any]:
     """What a run would cost, limit by limit."""
+    sides = (migration.source, migration.destination)
+    platforms = {side.title: side for side in sides}
     limits = [
         {
             "account": use.account,
             "limit": use.limit,
-            "unit": use.unit,
+            "unit": unit_of(use.unit, platforms[use.account]),
             "seconds": use.seconds,
             "allowance": use.allowance,
             "needed": use.needed,

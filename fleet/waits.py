@@ -9,7 +9,9 @@ from __future__ import annotations
 # -- who lives
 
 HEARTBEAT = 5.0  # between two signs of life of a worker, and its looks for others that are gone
-DEAD = 35.0  # without one a worker is taken for dead: several HEARTBEATs may be lost
+# without one a worker is taken for dead: several HEARTBEATs may be lost, and a worker that is stopped
+# gives none more, but waits ENDS for its turns
+DEAD = 37.0
 
 # -- a turn and its worker
 

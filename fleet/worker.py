@@ -38,7 +38,7 @@ from fleet.ending import (
 )
 from fleet.lines import leave_out_ends
 from fleet.notify import News, tell_of
-from fleet.process import Found, plain, started
+from fleet.process import Found, plain, started, to_its_end
 from fleet.queue import (
     VERSION,
     Again,
@@ -71,6 +71,8 @@ AWAY_ERRORS = (
 Tell = Callable[[str], None]
 WHAT = {0: "done", 1: "attention"}
 SAID = {"waiting": "failed"}
+# what is the same where a report lists the same; of a large run it does not list all
+SAME = ("attention", "needing", "missing", "failed", "lost_in_arrived")
 WAS_AWAY = "the database was away"
 
 
@@ -227,7 +229,8 @@ async def _taken(
         news = News(
             *(of.name, goal.stage, what, ended.code, reason, follows.at)
         )
-        _notify(worker, await _counted(worker.engine, news, begun, verdict))
+        counting = _counted(worker.engine, news, begun, verdict)
+        _notify(worker, await to_its_end(counting))
     if follows.at:
         raise Again(follows.at)
 
@@ -272,20 +275,22 @@ async def _counted(
 ) -> News:
     """The news with the findings that need attention: nobody is called for the same as before."""
     many = verdict.get("attention", 0)
-    if news.what != "attention" or not many:
+    step = f"etl fleet report {news.name} --out DIR"
+    if news.what != "attention":
         return news
+    if not many:
+        said = filter(None, (news.reason, step))
+        return replace(news, reason=" – ".join(said))
     before = None
     with suppress(*database.AWAY):
         before = await asyncio.to_thread(
             figures.last_done, engine, news.name, (news.stage,), begun
         )
     if before is not None and all(
-        before.verdict.get(word) == verdict.get(word)
-        for word in ("attention", "needing")
+        before.verdict.get(word) == verdict.get(word) for word in SAME
     ):
         reason = f"{needing(many, 'finding')}, the same as before"
         return replace(news, what="done", reason=reason)
-    step = f"etl fleet report {news.name} --out DIR"
     return replace(news, reason=f"{needing(many, 'finding')} – {step}")
 
 
@@ -309,9 +314,11 @@ async def _carried_out(
     place: Path,
 ) -> tuple[Ended, Mapping[str, Any]]:
     """The turn itself, in a process; how it ended, and its verdict."""
-    bundle = await asyncio.to_thread(registry.bundle_of, worker.engine, of.name)
+    bundle, whose = await asyncio.to_thread(
+        registry.taken, worker.engine, of.name
+    )
     spec = await asyncio.to_thread(unpacked, bundle, place)
-    secrets = await variables(worker.secrets, of.secrets)
+    secrets = await variables(worker.secrets, whose)
     env = inherited(os.environ) | secrets
     store = database.store_of(worker.engine, of.name)
     order = {
@@ -336,9 +343,22 @@ async def _carried_out(
     found = await process.ended(look)
     reason = str(found.get("reason", "".join(others)))
     more = "--remake-fields" if goal.remake_fields else ""
-    told = Told(of.name, of.secrets, goal.stage, more)
+    told = Told(of.name, whose, goal.stage, more)
     reason = redactor(hidden(secrets))(worded(reason, spec, told))
-    await _keep(worker, of.name, begun, place, found.get("files", {}))
+    # who is stopped in this moment has ended as it did, and not before it had a process
+    return await to_its_end(_left(worker, of.name, begun, place, found, reason))
+
+
+async def _left(
+    worker: Worker,
+    name: str,
+    begun: int,
+    place: Path,
+    found: Mapping[str, Any],
+    reason: str,
+) -> tuple[Ended, Mapping[str, Any]]:
+    """What the process of a turn has left: its report, which is kept, its end and its verdict."""
+    await _keep(worker, name, begun, place, found.get("files", {}))
     ended = Ended(
         int(found["code"]),
         plain(reason),
@@ -347,7 +367,7 @@ async def _carried_out(
         held=bool(found.get("held")),
     )
     if ended.code == INTERRUPTED:
-        asked = await asyncio.to_thread(_is_waited_for, worker, of.name)
+        asked = await asyncio.to_thread(_is_waited_for, worker, name)
         ended = replace(ended, yields=asked)
     today = {"today": found["today"]} if "today" in found else {}
     return ended, {**found.get("verdict", {}), **today}
@@ -463,7 +483,7 @@ async def _entered(
             verdict,
         )
         try:
-            return await asyncio.to_thread(enter)
+            return await to_its_end(asyncio.to_thread(enter))
         except database.AWAY:
             if time.time() > end:
                 raise

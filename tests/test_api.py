@@ -111,7 +111,7 @@ def commands(store: Path) -> list[tuple[str, str]]:
 # -- the whole story
 
 
-@pytest.mark.long
+@pytest.mark.journeys
 def test_a_migration_on_the_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan, sample, once more, verify, report, rollback: the plan is what is done, and the command line sees the same."""
     spec = checkout(tmp_path / "checkout") / "specs" / SPEC.name

@@ -27,7 +27,7 @@ SOURCES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", 
 NOT_READ = {f"{DOOR}/sandbox/stel_order/ODDITIES.md"}  # for people who change the emulator
 EXTRA = ("starlette", "uvicorn", "python_multipart", "multipart")  # what the extra `sandbox` brings
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.journeys
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
         name for name in run.migration.source.resources if name not in mapped
     ]
     for position, name in enumerate(rest):
-        run.progress("unmapped collections", position, len(rest))
+        run.progress("counting unmapped collections", position, len(rest))
         rows = _rows(run, name, name in reads, known.get(COUNTED + name))
         reason = run.spec.left_behind.get(name, "")
         found.append(
@@ -240,7 +240,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
                 name in reads,
             )
         )
-    run.progress("unmapped collections", len(rest), len(rest))
+    run.progress("counting unmapped collections", len(rest), len(rest))
     return found
 
 

@@ -112,7 +112,7 @@ def run_result(
 ) -> RunResult:
     """The figures of a run, taken from its report."""
     verdict = {**dict.fromkeys(WRITTEN, 0), **report["verdict"]}
-    fields = MappingProxyType(dict(verdict.pop("fields")))
+    fields = MappingProxyType(verdict.pop("fields"))
     good = verdict.pop("state") == "good"
     verdict.pop("not_taken", None)
     del verdict["changed"]
@@ -121,7 +121,7 @@ def run_result(
         run=run.id,
         command=report["command"],
         good=good,
-        attention_digest=digest(attention(report)),
+        attention_digest=digest(sorted(attention(report))),
         fields=fields,
         objects=tuple(_object(item) for item in result.loaded),
         findings=tuple(Finding(**item) for item in report["findings"]),

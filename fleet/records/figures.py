@@ -98,16 +98,23 @@ def mark(connection: sa.Connection, name: str, stage: str) -> str | None:
         return ""
     try:
         with connection.begin_nested():
-            read = _read(connection, schema) if stage != "delta" else 0
-            return ", ".join([f"{read} read", *_settled(connection, schema)])
+            read = _read(connection, schema) if stage != "delta" else "0 read"
+            return ", ".join([read, *_settled(connection, schema)])
     except sa.exc.ProgrammingError:  # a table or a column is another one
         return None
 
 
-def _read(connection: sa.Connection, schema: str) -> int:
-    records = sa.table("records", sa.column("seq"), schema=schema)
-    read = connection.execute(sa.select(sa.func.max(records.c.seq))).scalar()
-    return int(read or 0)
+def _read(connection: sa.Connection, schema: str) -> str:
+    """How many records were ever read, and how much they hold: one that is known grows where its
+    own read holds more than its list. The length of a text is known without reading it.
+    """
+    records = sa.table(
+        "records", sa.column("seq"), sa.column("body"), schema=schema
+    )
+    held = sa.func.sum(sa.func.octet_length(records.c.body))
+    rows = connection.execute(sa.select(sa.func.max(records.c.seq), held))
+    read, size = rows.one()
+    return f"{read or 0} read, {size or 0} bytes"
 
 
 def _settled(connection: sa.Connection, schema: str) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from engine.errors import StoreError
 from fleet import ending
@@ -114,7 +114,10 @@ def _counted(connection: sa.Connection, of: Member) -> Member:
         # one that got on is not called up for what kept the turns before it
         failures = of.failures if goal.lost > 1 else 0
         follows = Next(of.state, of.at, failures, of.reason)
-    enter(connection, of.name, follows, {"goal": json.dumps(asdict(goal))})
+    # beside what only another version knows of it
+    known = sa.cast(migrations.c.goal, JSONB)
+    row = known.concat({"lost": goal.lost, "mark": goal.mark})
+    enter(connection, of.name, follows, {"goal": sa.cast(row, sa.Text)})
     return replace(of, goal=goal, **asdict(follows))
 
 

@@ -111,12 +111,19 @@ def bundle_of(engine: sa.Engine, name: str) -> Bundle:
     """The files of a migration, as they are registered now; raises UsageError where it has been
     removed.
     """
-    own = sa.select(bundles).join(migrations).where(migrations.c.name == name)
+    return taken(engine, name)[0]
+
+
+def taken(engine: sa.Engine, name: str) -> tuple[Bundle, str]:
+    """The files of a migration and whose secrets go with them, by one look: they may be registered
+    anew at any time, and new files are not for the accounts of the old ones.
+    """
+    own = sa.select(bundles, migrations.c.secrets).join(migrations)
     with engine.connect() as connection:
-        row = connection.execute(own).first()
+        row = connection.execute(own.where(migrations.c.name == name)).first()
     if row is None:
         raise UsageError(f"{name} has been removed")
-    return Bundle(row.digest, row.spec, bytes(row.archive))
+    return Bundle(row.digest, row.spec, bytes(row.archive)), row.secrets
 
 
 def _hold_files(connection: sa.Connection) -> None:

@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -32,26 +33,31 @@ _PATTERNS = {"field_code": r"\w+", "uuid": _UUID, "conversion": _UUID}
 JSON = "application/json"
 
 
+def _first(path: str) -> str:
+    """`deals` of `/deals/{id}`."""
+    return path.split("/", 2)[1] if "/" in path else ""
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    """What fits an operation's path: compiled when somebody first asks for its like."""
+
+    def group(found: re.Match[str]) -> str:
+        return f"(?P<{found[1]}>{_PATTERNS.get(found[1], '[0-9]+')})"
+
+    return re.compile(_PARAM.sub(group, path))
+
+
 class Gateway:
     """ASGI application for everything the platform's host answers."""
 
     def __init__(self, desk: Desk, operations: list[Operation]) -> None:
         self.desk = desk
-        self._routes: dict[str, list[tuple[re.Pattern[str], dict[str, Operation]]]] = {}
+        # by version and first word of the path, then by path: each with what may be done there
+        self._routes: dict[tuple[str, str], dict[str, dict[str, Operation]]] = {}
         for operation in operations:
-            self._add(operation)
-
-    def _add(self, operation: Operation) -> None:
-        def group(found: re.Match[str]) -> str:
-            return f"(?P<{found[1]}>{_PATTERNS.get(found[1], '[0-9]+')})"
-
-        pattern = re.compile(_PARAM.sub(group, operation.path))
-        routes = self._routes.setdefault(operation.version, [])
-        for known, verbs in routes:
-            if known.pattern == pattern.pattern:
-                verbs[operation.verb] = operation
-                return
-        routes.append((pattern, {operation.verb: operation}))
+            area = self._routes.setdefault((operation.version, _first(operation.path)), {})
+            area.setdefault(operation.path, {})[operation.verb] = operation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -110,8 +116,8 @@ class Gateway:
         for prefix, version in _PREFIXES:
             if path.startswith(prefix + "/"):
                 rest = path[len(prefix) :].rstrip("/")
-                for pattern, verbs in self._routes[version]:
-                    found = pattern.fullmatch(rest)
+                for known, verbs in self._routes.get((version, _first(rest)), {}).items():
+                    found = _pattern(known).fullmatch(rest)
                     if found and request.method in verbs:
                         return verbs[request.method], found.groupdict()
                     if found:

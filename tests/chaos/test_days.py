@@ -160,6 +160,7 @@ def holds(lived: Lived) -> None:
     assert lived.refused == 0
 
 
+@pytest.mark.journeys
 def test_days_of_a_small_account(tmp_path: Path) -> None:
     """A run of 200 records whose budget lasts a quarter of it takes the days that were foreseen."""
     lived = live_through(tmp_path, "growth", 1, size=200, budget=750)

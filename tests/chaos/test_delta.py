@@ -60,6 +60,7 @@ def rows_of(world: World, resource: str, key: str) -> list[Row]:
     return [row for row in rows if key in row["record"]["custom_fields"].values()]
 
 
+@pytest.mark.journeys
 def test_a_delta_ends_where_a_full_run_would(pair: list[World]) -> None:
     """After every kind of change, run and delta give the account that one run gives which comes after the changes."""
     first, second = fresh(pair[0]), fresh(pair[1])
@@ -73,6 +74,7 @@ def test_a_delta_ends_where_a_full_run_would(pair: list[World]) -> None:
     assert written(first.destination) == before
 
 
+@pytest.mark.journeys
 @pytest.mark.parametrize(
     ("changes", "name"), [((), "Nuestro nombre"), ((OVERWRITE,), "Nombre legal nuevo")], ids=["kept", "overwritten"]
 )
@@ -125,6 +127,7 @@ def test_a_row_that_people_had_before_outlives_its_record(pair: list[World]) -> 
     assert any(f"events/{event['id']}" in text and "people had it before" in text for text in attention(world))
 
 
+@pytest.mark.journeys
 def test_a_row_that_slipped_off_a_page_is_found(pair: list[World]) -> None:
     """A row that the first reading never saw is brought over, once, by a delta that reads the lists whole."""
     world = fresh(pair[0])
@@ -160,6 +163,7 @@ def test_many_deletions_are_asked_for(migrated: World) -> None:
     assert written(world.destination) == before + 11
 
 
+@pytest.mark.journeys
 def test_a_repeated_delta_outlives_an_outage(migrated: World) -> None:
     """With --every, a platform that fails for a while is told of, and what was made meanwhile comes with the next delta."""
     world = migrated

@@ -29,7 +29,7 @@ def test_some_kills(tmp_path: Path) -> None:
     holds(told)
 
 
-@pytest.mark.long
+@pytest.mark.journeys
 def test_some_kills_among_line_items(tmp_path: Path) -> None:
     """Documents of many lines, which travel a hundred at a time: no line twice, none lost, whatever is killed."""
     told = tell(tmp_path, size=40, kills=(4, 1, 2), calls=(60, 8, 60), seed=3, lines=(130, 100, 20, 12, 6, 5, 60, 9))

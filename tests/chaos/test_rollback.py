@@ -106,6 +106,7 @@ def kept_rows(world: World, told: dict[str, list[list[str]]]) -> set[RowId]:
     return found
 
 
+@pytest.mark.journeys
 def test_rollback_of_any_prefix_gives_the_account_back(world: World) -> None:
     """Whatever part of a run happened, without edits the account is exactly as before."""
     chance = random.Random(11)
@@ -209,6 +210,7 @@ def test_an_edit_that_a_delta_kept_is_kept_by_the_rollback(migrated: World) -> N
     assert ("organizations", row_id) in {(row["resource"], row["id"]) for row in dump(world.destination)}
 
 
+@pytest.mark.journeys
 def test_one_run_is_taken_back_and_done_again(migrated: World, untouched: list[Row]) -> None:
     """`--run` undoes a delta alone: new rows go, changed ones are as they were; the next delta brings it all again, once."""
     world, moved = migrated, dump(migrated.destination)

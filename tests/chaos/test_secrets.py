@@ -50,6 +50,7 @@ def test_canaries_are_seen(world: World, tmp_path: Path) -> None:
     assert leaks(replace(world, folder=tmp_path / "none"), f"key={KEY}") == ["output 0"]
 
 
+@pytest.mark.journeys
 def test_no_secret_is_left_anywhere(world: World) -> None:
     """Full run among faults with a kill, then every command: neither key nor token is anywhere."""
     for account in (world.source, world.destination):

@@ -72,6 +72,7 @@ def no_duplicates(there: Dump) -> None:
         assert len(seen) == len(set(seen)), [item for item in seen if seen.count(item) > 1]
 
 
+@pytest.mark.journeys
 def test_status_during_a_run_and_a_kill_in_the_middle(tmp_path: Path, sample: Record) -> None:
     """Another terminal sees the run going on; kill -9, and the next run ends as an undisturbed one."""
     at = checkout(tmp_path / "killed")

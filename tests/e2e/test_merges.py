@@ -21,6 +21,8 @@ from tests.e2e.driving import (
 )
 from tests.platforms.project import attention, call, texts, ungated
 
+pytestmark = pytest.mark.journeys  # one whole migration, which all of these look at
+
 PREFIX = "people merged its row"
 
 

@@ -37,6 +37,7 @@ def migrated(at: Path, accounts: Pair) -> tuple[Any, Dump]:
     return report, accounts.destination.dump()
 
 
+@pytest.mark.journeys
 def test_inactive_items_and_who_sees_are_settings(accounts: Pair, tmp_path: Path) -> None:
     """As shipped, inactive items stay out, are counted and nothing is said of who sees; with both settings they arrive, for their owners."""
     said = [{"collection": name, "kind": "inactive", "rows": 1} for name in ("products", "services")]

@@ -107,6 +107,7 @@ def _later(at: Path, accounts: Pair, sample: Done, *despite: str) -> tuple[Done,
     return delta, etl("rollback", SPEC, "--yes", "--json", "--env", "live", at=at, env=accounts.env)
 
 
+@pytest.mark.journeys
 def test_the_other_way_everything_arrives_too(sample: Record, other: Record) -> None:
     """The same records as with the defaults; what an account refuses is named, and the second run changes nothing."""
     first, again = (json.loads(run["out"])["verdict"] for run in other["runs"])
@@ -117,6 +118,7 @@ def test_the_other_way_everything_arrives_too(sample: Record, other: Record) -> 
     assert (again["created"], again["updated"]) == (0, 0)
 
 
+@pytest.mark.journeys
 def test_the_other_way_the_same_rows_stand_there(sample: Record, other: Record) -> None:
     """Apart from options the account would not take, the two destinations hold the same."""
     for resource in ("organizations", "persons", "deals"):
@@ -128,6 +130,7 @@ def test_the_other_way_the_same_rows_stand_there(sample: Record, other: Record) 
     assert len(sample["after"]["files"]) == len(other["after"]["files"])
 
 
+@pytest.mark.journeys
 def test_the_other_way_a_delta_and_a_rollback_do_what_they_do(other: Record) -> None:
     """The delta misses nothing, and the rollback leaves the account as it was, though rows that others refer to cannot be deleted."""
     delta, undone = json.loads(other["delta"]["out"]), other["undone"]
@@ -136,6 +139,7 @@ def test_the_other_way_a_delta_and_a_rollback_do_what_they_do(other: Record) -> 
     assert {name: len(rows) for name, rows in other["left"].items()} == {name: len(rows) for name, rows in other["before"].items()}
 
 
+@pytest.mark.journeys
 def test_refused_options_are_told(other: Record) -> None:
     """An account that takes no new options for a built-in field: the values that stay behind are listed."""
     report = json.loads(other["runs"][0]["out"])
@@ -144,6 +148,7 @@ def test_refused_options_are_told(other: Record) -> None:
     assert any(found["field"] == "category" and "left out" in found["text"] for found in report["findings"])
 
 
+@pytest.mark.journeys
 @pytest.mark.parametrize("words", [(), pytest.param(("bulk_order=reversed",), marks=pytest.mark.chaos)], ids=len)
 def test_line_items_as_deal_products(tmp_path: Path, words: tuple[str, ...]) -> None:
     """One key in the spec makes document lines native deal products as well as notes, those of a long document in calls for a hundred, in whatever order they are answered."""

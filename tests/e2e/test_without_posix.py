@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.driving import HURRIED, ROOT, SPEC, environment
 
 OURS = ("engine", "transforms", "workbench", "sandbox")
@@ -64,6 +66,7 @@ def etl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.journeys
 def test_a_sample_runs_without_posix(tmp_path: Path) -> None:
     """A sample and a look at where it stands work where the POSIX modules are missing."""
     store = ["--store", str(tmp_path / "store.sqlite")]

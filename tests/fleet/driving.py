@@ -157,6 +157,15 @@ def turns_below(worker: subprocess.Popen[bytes]) -> list[int]:
     return [int(word) for word in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
 
 
+def is_alive(number: int) -> bool:
+    """Whether a process works, which one that waits to be buried does not."""
+    state = Path(f"/proc/{number}/stat")
+    try:
+        return state.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 async def turn(stage: str, spec: Path, env: Mapping[str, str], **said: bool) -> dict[str, Any]:
     """A turn in its process, on a store in a file; how it ended."""
 

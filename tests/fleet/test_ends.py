@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import subprocess
 import sys
@@ -16,14 +17,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from engine.library.results import Kept, RollbackResult
 from engine.report.attention import attention
 from engine.report.words import counted
 from engine.values import digest
 from fleet import queue, worker
-from fleet.records import database, figures, members, reports
+from fleet.ending import AFTER_REFUSAL
+from fleet.records import database, figures, members, reports, turns
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
-from tests import loopback
+from fleet.undone import left
+from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed
 from tests.fleet.driving import KEYS, turn
@@ -67,6 +71,7 @@ def taken(made: worker.Worker) -> float:
     return asyncio.run(told())
 
 
+@pytest.mark.journeys
 def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """The report is kept with all its files, and what it says needs attention is counted, which people hear of."""
     added(url, tmp_path, "sample")
@@ -79,10 +84,76 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
     report = json.loads(kept["report.json"])
     many = report["verdict"]["need_attention"]
     assert kept["report.html"].startswith(b"<!") and ended.verdict["attention"] == many > 0
-    assert ended.verdict["needing"] == digest(attention(report))
+    assert ended.verdict["lost_in_arrived"] == report["verdict"]["lost_in_arrived"] and ended.verdict["failed"] == report["verdict"]["failed"]
+    assert ended.verdict["needing"] == digest(sorted(attention(report)))
     told = json.loads(news.read_text(encoding="utf-8"))
     assert (told["name"], told["stage"], told["what"], told["code"]) == ("acme", "sample", "attention", 1)
     assert told["reason"].startswith(counted(many, "finding"))
+
+
+def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """A turn whose process has ended has ended so, whatever happens until that is entered: its yes is said, its report kept, and people hear of it."""
+    typed(url, "add", "acme", str(checkout(tmp_path / "project", FEW) / SPEC))
+    typed(url, "start", "acme", "sample", "--yes")
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'fleet.reports'::regclass"
+
+    async def stopped(made: worker.Worker) -> None:
+        taking = asyncio.create_task(worker.turn(made, "acme", members.member(engine, "acme").job))
+        with engine.begin() as held:
+            held.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE fleet.reports"))
+            await asyncio.to_thread(postgres.wait_for, "a report to keep", lambda: postgres.execute(url, waits), 60)
+            taking.cancel()
+            await asyncio.sleep(0.3)
+        await taking
+        assert made.telling
+        await asyncio.wait(made.telling, timeout=30)
+
+    news = tmp_path / "news.json"
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        asyncio.run(stopped(worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")))
+    of, (ended,) = members.member(engine, "acme"), figures.turns_of(engine, "acme")
+    assert (of.state, ended.code) == ("idle", 1) and of.goal is not None and not of.goal.yes, ended
+    assert reports.last(engine, "acme") and json.loads(news.read_text(encoding="utf-8"))["what"] == "attention"
+
+
+def test_the_same_findings_in_another_order_call_nobody(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Which of them was entered first is a matter of who answered first."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        made = worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")
+        for what in ("attention", "attention", "done"):  # of the sample, of a verification, of another one
+            taken(made)
+            told = json.loads(news.read_text(encoding="utf-8"))
+            assert told["what"] == what, told
+            postgres.execute(url, "UPDATE etl_acme.findings SET id = 100000 - id")
+            typed(url, "start", "acme", "verify")
+    assert told["reason"].endswith("findings need attention, the same as before")
+
+
+def test_a_stop_while_an_end_is_entered_keeps_no_news(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Who is needed for a migration hears of it, though its worker ends in the moment in which that is entered."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def stopped(made: worker.Worker) -> None:
+        of = members.member(engine, "acme")
+        assert of.goal is not None
+        begun = turns.begin(engine, of, "sample", "a:1", time.time())
+        with engine.begin() as held:
+            held.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0; SELECT 1 FROM fleet.migrations FOR UPDATE"))
+            taking = asyncio.create_task(worker._taken(made, of, of.goal, begun, time.time()))
+            await asyncio.to_thread(postgres.wait_for, "an end to enter", lambda: postgres.execute(url, waits), 60)
+            taking.cancel()
+            await asyncio.sleep(0.3)
+        await asyncio.gather(taking, return_exceptions=True)
+        await asyncio.sleep(0)
+        await asyncio.gather(*made.telling)
+
+    asyncio.run(stopped(worker.Worker(engine, tmp_path / "work", Secrets(command="true"), 1, print, f"cp /dev/stdin '{news}'")))
+    assert members.member(engine, "acme").state == "waiting"
+    assert json.loads(news.read_text(encoding="utf-8"))["what"] == "failed"
 
 
 class Spent(BaseHTTPRequestHandler):
@@ -122,21 +193,67 @@ def edited(accounts: Pair) -> None:
     loopback.request("PATCH", where, headers={"x-api-token": there.key}, json={"name": "Somebody's own"}).raise_for_status()
 
 
-def test_a_rollback_says_what_it_has_kept(tmp_path: Path) -> None:
-    """What people have edited stays, and the reason says how many rows that are."""
+@pytest.mark.journeys
+def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """What people have edited stays; how many rows that are is the reason, and which they are is its report, in place of the one before."""
+    added(url, tmp_path, "sample")
+    news = tmp_path / "news.json"
+    with pair(source=KEYS, destination=KEYS, size=8) as accounts:
+        made = worker.Worker(engine, tmp_path / "work", printed(accounts.env), 1, print, f"cp /dev/stdin '{news}'")
+        taken(made)
+        assert "records" in json.loads(reports.last(engine, "acme")["report.json"])
+        edited(accounts)
+        typed(url, "start", "acme", "rollback", "--yes")
+        taken(made)
+    undone, _ = figures.turns_of(engine, "acme")
+    many = undone.verdict["kept"]  # with the rows that belong to it
+    assert many > 1 and (undone.code, undone.reason) == (1, f"{many} rows were kept, 0 failed"), undone
+    told = json.loads(news.read_text(encoding="utf-8"))
+    assert (told["what"], told["reason"]) == ("attention", f"{undone.reason} – etl fleet report acme --out DIR")
+
+    typed(url, "report", "acme", "--out", str(tmp_path / "out"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "report.csv"}
+    kept = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    assert len(kept["kept"]) == many and kept["undone"] == undone.verdict["undone"] and kept["failed"] == []
+    with (tmp_path / "out/report.csv").open(encoding="utf-8-sig", newline="") as file:
+        lines = [*csv.DictReader(file)]
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert [(row["object"], row["key"], row["reason"]) for row in kept["kept"]] == [(row["object"], row["key"], row["reason"]) for row in lines]
+    assert all(row["key"] in page and row["what"] == "kept" for row in lines) and f"{many} kept, 0 failed" in page
+
+
+def test_a_report_of_a_rollback_is_text_only(tmp_path: Path) -> None:
+    """What a platform has said, or a row is called by, is neither markup, nor a formula, nor half a character."""
+    rows = (Kept("o", "c/\ud800<b>", "=1+1 <script>"),)
+    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), "A & B", tmp_path)
+    page, table = (Path(files[kind]).read_text(encoding="utf-8-sig") for kind in ("html", "csv"))
+    assert "<script" not in page and "A &amp; B" in page and "1 write taken back, 0 kept, 1 failed" in page
+    assert table.splitlines()[1] == "failed,o,c/?<b>,'=1+1 <script>"
+    assert json.loads(Path(files["json"]).read_text(encoding="utf-8"))["failed"] == [{"object": "o", "key": "c/?<b>", "reason": "=1+1 <script>"}]
+    assert all(Path(file).stat().st_mode & 0o077 == 0 for file in files.values())
+
+
+def test_a_report_of_a_rollback_that_cannot_be_written_ends_it_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was taken back was taken back; the worker's log says which file is missing."""
+    (tmp_path / "report.json").mkdir()
+    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), "A", tmp_path)} == {"html", "csv"}
+    assert "report.json cannot be written: Is a directory" in capsys.readouterr().err
+
+
+def test_a_limit_is_counted_by_the_platforms_word(tmp_path: Path) -> None:
+    """What a plan needs of a limit and what is spent of it are called the same."""
     spec = checkout(tmp_path / "project", FEW) / SPEC
     with pair(source=KEYS, destination=KEYS, size=8) as accounts:
-        assert asyncio.run(turn("sample", spec, accounts.env))["code"] in (0, 1)
-        edited(accounts)
-        undone = asyncio.run(turn("rollback", spec, accounts.env))
-    many = undone["verdict"]["kept"]  # with the rows that belong to it
-    assert many > 1 and (undone["code"], undone["reason"]) == (1, f"{many} rows were kept, 0 failed"), undone
+        planned = asyncio.run(turn("plan", spec, accounts.env))
+    needed = {(use["account"], use["limit"]): use["unit"] for use in planned["verdict"]["limits"]}
+    spent = {(use["account"], use["limit"]): use["unit"] for use in planned["today"]}
+    assert {*needed.values()} == {"calls", "tokens"} and spent and spent.items() <= needed.items(), (needed, spent)
 
 
 @pytest.mark.parametrize(
     ("secrets", "work", "what"),
-    [(Secrets(command="false"), "work", ["failed"]), (Secrets(command="true"), "a file", [])],
-    ids=["a person is needed", "another worker goes on"],
+    [(Secrets(command="true"), "work", ["failed"]), (Secrets(command="false"), "work", ["retrying"]), (Secrets(command="true"), "a file", [])],
+    ids=["a person is needed", "it is tried again", "another worker goes on"],
 )
 def test_a_turn_is_news_unless_it_goes_on_elsewhere(
     url: str, engine: sa.Engine, tmp_path: Path, secrets: Secrets, work: str, what: list[str]
@@ -148,6 +265,21 @@ def test_a_turn_is_news_unless_it_goes_on_elsewhere(
     taken(worker.Worker(engine, tmp_path / work, secrets, 1, print, f"sh -c 'cat >> {news}; echo >> {news}'"))
     told = news.read_text(encoding="utf-8").splitlines() if news.exists() else []
     assert [json.loads(line)["what"] for line in told] == what
+
+
+def test_a_command_for_secrets_that_fails_is_asked_again(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """As a platform that does not answer, with the same pauses, and then a person is needed; where it gives them again, nobody is."""
+    added(url, tmp_path, "sample")
+    broken, pauses = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, print), []
+    for _ in (*AFTER_REFUSAL, 0.0):
+        began = time.time()
+        at = taken(broken)
+        pauses.append(at and round(at - began, -1))
+        asked = members.member(engine, "acme")
+        postgres.execute(url, "UPDATE fleet.migrations SET at = 0")
+    assert pauses == [*AFTER_REFUSAL, 0.0]
+    assert asked.state == "waiting" and asked.reason.endswith("in the worker's log (tried 6 times)"), asked
+    assert {turn.code for turn in figures.turns_of(engine, "acme")} == {3}
 
 
 # -- faults of ours

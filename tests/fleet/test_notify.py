@@ -15,9 +15,12 @@ import pytest
 
 from engine.connector.auth import redactor
 from engine.errors import UsageError
+from fleet import notify
 from fleet.cli import fleet_group
 from fleet.notify import News, check_target, tell_of
 from fleet.secrets import hidden
+from tests import postgres
+from tests.fleet.driving import is_alive
 from tests.loopback import serving
 
 NEWS = News("acme", "run", "attention", 1, "“ñ” is not there", 5.0)
@@ -86,6 +89,23 @@ def test_an_address_that_fails_is_told_once(code: int, why: str) -> None:
     assert why in line and "k3y" not in line and "acme" in line
 
 
+def test_an_address_that_never_answers_keeps_no_turn_waiting() -> None:
+    """However many news wait for it, what a worker does for its turns, each look at one, is done at once."""
+
+    async def looked(target: str) -> float:
+        telling = [asyncio.create_task(tell_of(target, NEWS, lambda _: None, 1.0)) for _ in range(40)]
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        await asyncio.to_thread(time.monotonic)
+        took = time.monotonic() - began
+        for task in telling:
+            task.cancel()
+        return took
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert asyncio.run(looked(f"http://127.0.0.1:{silent.getsockname()[1]}/hook")) < 0.5
+
+
 def test_an_address_where_nobody_is_stops_nothing() -> None:
     """A refused connection is a line."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -100,6 +120,14 @@ def test_a_command_that_fails_stops_nothing(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a b.json").read_text(encoding="utf-8"))["what"] == "attention"
     assert "code 3" in told("sh -c 'exit 3'")[0]
     assert "No such file" in told("/nowhere/notify")[0]
+
+
+def test_a_command_that_takes_too_long_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended with what it has started, each time that there are news."""
+    monkeypatch.setattr(notify, "TOLD", 0.5)
+    left = tmp_path / "left"
+    assert "takes longer" in told(f"sh -c 'sleep 1234567 & echo $! > {left}; wait'")[0]
+    postgres.wait_for("an end of what the command started", lambda: not is_alive(int(left.read_text(encoding="utf-8"))), 10)
 
 
 @pytest.mark.parametrize("target", ["http://chat.example.com/hook", "https://ana:pw@chat.example.com/", "ftp://chat.example.com/", "https:///hook",

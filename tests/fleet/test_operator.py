@@ -393,7 +393,7 @@ def test_words_that_are_missing_are_told(url: str, engine: sa.Engine, project: P
     assert "are up to date" in capsys.readouterr().out
 
 
-PLAN = {"calls": 1, "seconds": 10.0, "limits": [{"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 40}]}
+PLAN = {"calls": 1, "seconds": 10.0, "limits": [{"account": "P", "limit": "day", "unit": "tokens", "seconds": 86_400, "allowance": 100, "needed": 40}]}
 
 
 def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -413,7 +413,7 @@ def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project
     found, lines = planned()
     assert found["planned"] == {"acme": at} and found["calls"] == 1 and found["done"] == []
     assert lines[0] == f"acme was planned at {moment(at)} UTC"
-    assert lines[1:] == ["acme: P day: 40 cost, 1 day", "day 1: 1 migration, 1 call", "in all 1 call for 1 migration"]
+    assert lines[1:] == ["acme: P day: 40 tokens, 1 day", "day 1: 1 migration, 1 call", "in all 1 call for 1 migration"]
 
     ended(engine, begun(url, engine, "run"), {}, code=1)
     found, lines = planned()
@@ -654,8 +654,8 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     """Who is told hears how many findings need attention and how to see them; the same as after the turn before call nobody again, as many others do."""
     typed(url, "add", "acme", str(project))
 
-    def told(many: int, needing: str = "a") -> News:
-        verdict = {"attention": many, "needing": needing}
+    def told(many: int, needing: str = "a", **more: int) -> News:
+        verdict = {"attention": many, "needing": needing, "missing": 0, "failed": 0, "lost_in_arrived": 0, **more}
         turn = begun(url, engine, "verify")
         found = asyncio.run(worker._counted(engine, News("acme", "verify", "attention", 1, "", 0.0), turn, verdict))
         ended(engine, turn, {"run": 1, **verdict}, code=1)
@@ -669,6 +669,8 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     assert told(10, needing="b").what == "attention"
     assert told(1).reason.startswith("1 finding needs attention –")
     assert told(1).reason == "1 finding needs attention, the same as before"
+    for word in ("missing", "failed", "lost_in_arrived"):  # a report does not list all of a large run
+        assert told(1, **{word: 1}).what == "attention" and told(1, **{word: 1}).what == "done"
     good = News("acme", "verify", "done", 0, "", 0.0)
     assert asyncio.run(worker._counted(engine, good, 1 << 40, {"attention": 1})) == good
     away = database.connect("postgresql://nobody@127.0.0.1:1/none")
@@ -683,9 +685,10 @@ def test_the_log_tells_state_and_reason_apart(url: str, engine: sa.Engine, proje
     assert of.goal is not None
     said: list[str] = []
     made = worker.Worker(engine, tmp_path / "work", Secrets(command="false"), 1, said.append)
-    asyncio.run(worker._taken(made, of, of.goal, turn, time.time()))
+    with pytest.raises(queue.Again):
+        asyncio.run(worker._taken(made, of, of.goal, turn, time.time()))
     (line,) = said
-    assert line.startswith("acme: run ended with 2; waiting: ") and "ended with code 1" in line
+    assert line.startswith("acme: run ended with 3; retrying: ") and "ended with code 1" in line
 
 
 def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: sa.Engine, tmp_path: Path) -> None:
@@ -719,3 +722,4 @@ def test_a_worker_that_stops_says_nothing_of_its_connections(url: str, engine: s
         for number, handler in handlers.items():
             signal.signal(number, handler)
     assert said == ["asyncio: Task exception was never retrieved (ConnectorException)", "procrastinate: another word"]
+    assert alive.workers(engine) == {}, "who has ended lives no more, and not for another half minute"

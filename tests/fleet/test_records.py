@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -35,7 +38,7 @@ from fleet.records import (
 )
 from fleet.records.members import Member
 from fleet.secrets import Secrets
-from fleet.waits import DEAD, HEARTBEAT
+from fleet.waits import DEAD, HEARTBEAT, UNEXPECTED
 from tests import postgres
 from tests.e2e.driving import SPEC
 
@@ -524,14 +527,16 @@ def printed(engine: sa.Engine) -> str:
 WRITTEN = """INSERT INTO etl_one.journal (run, object, key, resource, action, state, body, draft, before, dest_id, reason, calls, cost, at)
     VALUES (1, 'o', 'k', 'r', 'create', '{}', '', '', '', '', '', 0, 0, 0)"""
 READ = "INSERT INTO etl_one.records (collection, key, digest, body, read_at, gone) VALUES ('c', clock_timestamp()::text, '', '', 0, false)"
+DETAILED = "UPDATE etl_one.records SET body = '{}', read_at = 1"
+THE_SAME = "UPDATE etl_one.records SET read_at = 1"
 READ_ANEW = f"DELETE FROM etl_one.records; {READ}"  # after --refresh
 UNDONE = "UPDATE etl_one.journal SET state = 'undone' WHERE state = 'done'"
 
 
 @pytest.mark.parametrize(
     ("statement", "counts"),
-    [(WRITTEN.format("done"), False), (READ, False), (READ_ANEW, False), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
-    ids=["written", "read", "read anew", "undone", "only begun", "begun and not done"],
+    [(WRITTEN.format("done"), False), (WRITTEN.format("adopted"), False), (WRITTEN.format("kept"), False), (READ, False), (READ_ANEW, False), (DETAILED, False), (THE_SAME, True), (UNDONE, False), (WRITTEN.format("intent"), True), (WRITTEN.format("void"), True)],
+    ids=["written", "taken over", "kept", "read", "read anew", "read by itself", "the same again", "undone", "only begun", "begun and not done"],
 )
 def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, statement: str, counts: bool) -> None:
     """Turns on machines that come and go get on, and are never given up for that; what only tries the same again does not get on."""
@@ -544,6 +549,16 @@ def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, stat
     asked(engine, statement)
     look(engine)
     assert members.member(engine, "one").state == ("waiting" if counts else "running")
+
+
+def test_a_lost_turn_of_a_newer_version_keeps_what_that_was_told(engine: sa.Engine) -> None:
+    """Whoever finds its worker gone may know less of a goal than the version that it belongs to."""
+    begin(engine, "one")
+    asked(engine, """UPDATE migrations SET goal = (goal::jsonb || '{"later": true}')::text WHERE name = 'one'""")
+    look(engine)
+    ((goal,),) = asked(engine, "SELECT goal FROM migrations WHERE name = 'one'")
+    of = members.member(engine, "one")
+    assert json.loads(str(goal))["later"] and of.goal is not None and of.goal.lost == 1 and of.goal.stage == "run"
 
 
 def test_what_people_do_in_the_source_is_no_progress_of_a_delta(engine: sa.Engine) -> None:
@@ -681,6 +696,21 @@ def test_what_a_migration_has_left_stops_no_other(engine: sa.Engine, held: str) 
     assert asked(engine, "SELECT lock, status::text FROM procrastinate_jobs ORDER BY lock") == [("one", "todo"), ("two", "todo")]
 
 
+def test_a_queue_that_takes_no_job_holds_up_no_accounts(engine: sa.Engine) -> None:
+    """What the queue's own driver says is in the way of one step as well: a job that cannot be put in is put in later, and the accounts are free meanwhile."""
+    left_by_a_killed_worker(engine, "one")
+    begin(engine, "two")
+    asked(engine, "UPDATE turns SET ended = 1")
+    asked(engine, "UPDATE procrastinate_jobs SET status = 'failed'")
+    swept(engine)
+    asked(engine, "DELETE FROM procrastinate_jobs")
+    asked(engine, "INSERT INTO occupied VALUES ('of one', 'one')")
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE procrastinate_events IN SHARE MODE"))
+        assert swept(engine) == [] and asked(engine, "SELECT name FROM occupied") == []
+    assert sorted(swept(engine)) == ["one", "two"]
+
+
 def test_a_forgotten_job_whose_turn_is_lost_may_be_the_last(engine: sa.Engine) -> None:
     """A worker that takes a job up again at the moment when it was found forgotten has lost that turn: where it was one too many, people hear of it."""
     of, first = begin(engine, "one", Goal("run", lost=LOSSES - 1))
@@ -714,6 +744,37 @@ def test_a_store_that_is_locked_holds_up_no_other(engine: sa.Engine) -> None:
     assert said and said[0].startswith("one: its accounts stay taken: ")
     queue.freed(engine, said.append)
     assert asked(engine, "SELECT name FROM occupied") == []
+
+
+def test_a_store_whose_server_takes_nobody_more_holds_up_no_other(engine: sa.Engine) -> None:
+    """Whoever looks after accounts does not wait for it a minute, as a run that works in it would."""
+    left_by_a_killed_worker(engine, "one")
+    asked(engine, "DROP SCHEMA etl_one CASCADE")
+    poor, here = f"poor_{os.getpid()}", engine.url.database
+    asked(engine, f"CREATE ROLE {poor} LOGIN CONNECTION LIMIT 1; GRANT CREATE ON DATABASE {here} TO {poor}")  # a store has two
+    theirs = sa.create_engine(engine.url.set(username=poor), connect_args=database.LINK)
+    try:
+        before = time.monotonic()
+        occupancy.free(theirs, "one")
+        assert time.monotonic() - before < HEARTBEAT and asked(engine, "SELECT name FROM occupied") == [("one",)]
+        assert asked(engine, "SELECT count(*) FROM etl_one.meta") != [(0,)], "it was opened"
+    finally:
+        theirs.dispose()
+        asked(engine, f"DROP OWNED BY {poor} CASCADE; DROP ROLE {poor}")
+
+
+@pytest.mark.parametrize(
+    ("raised", "waits"),
+    [(queue.Again(2_000_000_000.0), None), (asyncio.CancelledError(), 0.0), (RuntimeError(), UNEXPECTED)],
+    ids=["another turn", "its worker stops", "a fault"],
+)
+def test_a_job_is_put_back_whatever_ends_it(raised: BaseException, waits: float | None) -> None:
+    """For the time of the next turn; at once where only its worker ends; a little later where nobody knows why."""
+    job: Any = None
+    decision = queue.Turns().get_retry_decision(exception=raised, job=job)
+    assert decision is not None and decision.retry_at is not None and decision.priority == pytest.approx(queue.priority(time.time()), abs=2)
+    at = 2_000_000_000.0 if waits is None else time.time() + waits
+    assert decision.retry_at.timestamp() == pytest.approx(at, abs=5)
 
 
 def test_a_worker_lives_however_long_it_looks_after_others(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,17 @@ def test_figures_stay_until_there_are_others(engine: sa.Engine) -> None:
     assert counted(engine) == (None, None, None, None)
 
 
+def test_what_has_arrived_is_said_of_how_many(engine: sa.Engine) -> None:
+    """All that were looked for, whatever has become of them, as the report says; where that was not counted, nothing is said."""
+    ended(engine, "run", RUN)
+    assert status.shown(status.collected(engine)[0])["arrived"] == "324"
+    ended(engine, "run", RUN | {"missing": 1, "skipped": 2, "failed": 1000})
+    (row,) = status.collected(engine)
+    assert row["records"] == 1327 and status.shown(row)["arrived"] == "324 of 1,327"
+    ended(engine, "rollback", {"run": 3, "undone": 325, "kept": 0})
+    assert status.shown(status.collected(engine)[0])["arrived"] == ""
+
+
 def test_a_sample_replaces_no_figures_of_all_records(engine: sa.Engine) -> None:
     """Once all records were moved, a sample of a few says nothing of them, until a rollback has taken them back."""
     sample = RUN | {"arrived": 5, "attention": 1}
@@ -95,6 +106,25 @@ def test_a_sample_replaces_no_figures_of_all_records(engine: sa.Engine) -> None:
     ended(engine, "rollback", {"run": 1, "undone": 325, "kept": 0})
     ended(engine, "sample", sample)
     assert counted(engine)[:2] == (5, 1)
+
+
+@pytest.mark.parametrize("look", range(1, 9))
+def test_a_migration_that_is_removed_meanwhile_is_no_fault(engine: sa.Engine, look: int) -> None:
+    """Whichever of its looks finds it no more: the page and Prometheus go on without it."""
+    ended(engine, "sample", RUN)
+    ended(engine, "run", RUN)
+    ended(engine, "sample", RUN)
+    looks: list[str] = []
+
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        looks.append(statement)
+        if len(looks) == look:
+            registry.remove(engine, "one")
+
+    sa.event.listen(engine, "before_cursor_execute", meanwhile)
+    found = status.looked(engine)["migrations"]
+    assert len(looks) > look and [row["name"] for row in found] in ([], ["one"])
+    assert status.collected(engine) == []
 
 
 def test_a_pipe_has_no_columns(engine: sa.Engine) -> None:
@@ -231,7 +261,7 @@ def three(engine: sa.Engine, tmp_path: Path) -> Path:
     ended(engine, "run", RUN | {"arrived": 1_234_567})
     ended(engine, "delta", DELTA)
     _, turn = begun(engine, Goal("delta", every=1800.0, until=1_796_083_200.0, window="22:00-06:00"))
-    spent = [{"account": "Pipedrive", "limit": "day", "unit": "cost", "spent": 123_456, "of": 210_000, "until": time.time() + 60}]
+    spent = [{"account": "Pipedrive", "limit": "day", "unit": "tokens", "spent": 123_456, "of": 210_000, "until": time.time() + 60}]
     turns.progress(engine, turn, {"stage": "read products", "done": 123_456, "total": 1_234_567, "rate": 62.3, "today": spent})
     for name, state in (("a_customer_with_a_name_as_long_as_it_can", "waiting"), ("two", "paused")):
         postgres.execute(address(engine), f"UPDATE fleet.migrations SET state = '{state}', at = 1796083200, reason = '{LONG}' WHERE name = '{name}'")

@@ -226,6 +226,18 @@ def test_a_job_that_is_not_the_migrations_takes_no_turn(url: str, engine: sa.Eng
     assert figures.turns_of(engine, "acme") == [] and members.member(engine, "acme").state == "queued"
 
 
+def test_a_turn_takes_its_files_with_their_secrets(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """Where a migration is registered anew for another account just when a turn begins, the new files do not go with the keys of the old one."""
+    typed(url, "start", "acme", "sample")
+    of, asked_for = members.member(engine, "acme"), tmp_path / "asked for"
+    assert of.goal is not None
+    begun = turns.begin(engine, of, "sample", "a:1", time.time())
+    typed(url, "add", "acme", str(tmp_path / "project" / SPEC), "--secrets", "another")
+    by = replace(crew(engine, tmp_path), secrets=Secrets(command=f"sh -c 'echo $0 > \"{asked_for}\"'"))
+    asyncio.run(worker._taken(by, of, of.goal, begun, time.time()))
+    assert asked_for.read_text(encoding="utf-8") == "another\n" and "another.env" in members.member(engine, "acme").reason
+
+
 def test_an_end_is_entered_once_the_database_is_back(url: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A restart in the moment of an end is waited out, and what follows is counted from when it is entered."""
     monkeypatch.setattr(worker, "ASKS", 0.1)
@@ -241,4 +253,17 @@ def test_an_end_is_entered_once_the_database_is_back(url: str, engine: sa.Engine
 
     assert asyncio.run(entered()) == Next("paused", pytest.approx(time.time(), abs=5))
     assert members.member(engine, "acme").state == "paused"
+    busy.dispose()
+
+
+def test_an_end_that_cannot_be_entered_is_given_up(url: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that stays away has its turn closed by whoever finds it; its place is not kept for ever."""
+    monkeypatch.setattr(worker, "ASKS", 0.1)
+    monkeypatch.setattr(worker, "ENTERED", 0.5)
+    typed(url, "start", "acme", "run")
+    of = members.member(engine, "acme")
+    begun = turns.begin(engine, of, "run", "a:1", time.time())
+    busy = sa.create_engine(engine.url, connect_args=database.LINK, pool_size=1, max_overflow=0, pool_timeout=0.1)
+    with busy.connect(), pytest.raises(sa.exc.TimeoutError):
+        asyncio.run(asyncio.wait_for(worker._entered(crew(busy, tmp_path), of, Goal("run"), begun, Ended(0), {}), 10))
     busy.dispose()

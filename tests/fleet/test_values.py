@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import pq
 
-from engine.errors import UsageError
+from engine.errors import Unavailable, UsageError
 from engine.language.compile import load_migration
 from fleet import secrets
 from fleet.accounts import occupied_by
@@ -45,6 +45,7 @@ from fleet.secrets import Secrets, inherited, variables
 from fleet.status import COLUMNS, page, shown, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
+from tests.fleet.driving import is_alive
 from workbench.writing import settings_changed
 
 NOW = 1_000_000.0
@@ -270,13 +271,19 @@ def test_secrets_are_read_from_private_files(tmp_path: Path) -> None:
             asyncio.run(variables(Secrets(tmp_path), "acme"))
 
 
+def test_a_folder_of_secrets_that_is_away_is_asked_again(tmp_path: Path) -> None:
+    """A disk that is not there says nothing of one migration: nobody is needed for each of them."""
+    with pytest.raises(Unavailable, match="is not there"):
+        asyncio.run(variables(Secrets(tmp_path / "away"), "acme"))
+
+
 def test_secrets_are_printed_by_a_command() -> None:
     """A command gets the reference as its last word; one that fails is refused."""
     assert asyncio.run(variables(Secrets(command="echo KEY_OF="), "acme"))["KEY_OF"] == "acme"
     assert asyncio.run(variables(Secrets(command="""sh -c 'printf "%s\\n" "A=$0 $1"' 'two words'"""), "acme"))["A"] == "two words acme"
-    with pytest.raises(UsageError, match="no-such-program, cannot be started"):
+    with pytest.raises(Unavailable, match="no-such-program, cannot be started"):
         asyncio.run(variables(Secrets(command="no-such-program"), "acme"))
-    with pytest.raises(UsageError, match="ended with code 1"):
+    with pytest.raises(Unavailable, match="ended with code 1 for acme"):
         asyncio.run(variables(Secrets(command="false"), "acme"))
 
 
@@ -294,7 +301,7 @@ def test_a_command_for_secrets_leaves_nothing_behind(ends: str, tmp_path: Path, 
         asked.cancel()
         await asked
 
-    with pytest.raises(UsageError if ends == "its time is over" else asyncio.CancelledError):
+    with pytest.raises(Unavailable if ends == "its time is over" else asyncio.CancelledError):
         asked = variables(command, "acme") if ends == "its time is over" else stopped()
         asyncio.run(asyncio.wait_for(asked, 20))
     postgres.wait_for("an end of what the command started", lambda: not is_alive(int(marked.read_text(encoding="utf-8"))), 20)
@@ -320,21 +327,12 @@ def test_a_command_waits_for_nobody_who_has_left_it(tmp_path: Path, monkeypatch:
     command = Secrets(command=f"sh -c 'setsid sleep 40 & echo $! > {left}; wait'")
 
     async def asked() -> None:
-        with pytest.raises(UsageError, match="takes longer"):
+        with pytest.raises(Unavailable, match="takes longer"):
             await asyncio.wait_for(variables(command, "acme"), 20)
         os.kill(int(left.read_text(encoding="utf-8")), signal.SIGKILL)
         await asyncio.sleep(0.5)  # its end of the pipe is closed, and the loop hears of it
 
     asyncio.run(asked())
-
-
-def is_alive(number: int) -> bool:
-    """Whether a process works, which one that waits to be buried does not."""
-    state = Path(f"/proc/{number}/stat")
-    try:
-        return state.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_turn_has_nothing_of_the_workers_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,7 +351,7 @@ def test_a_turn_reaches_postgresql_as_its_worker_does() -> None:
     assert {*inherited(dict.fromkeys(read, "x"))} == read - {"PGPASSWORD"}
 
 
-DAYS = {"account": "P", "limit": "day", "unit": "cost", "seconds": 86_400, "allowance": 100, "needed": 250}
+DAYS = {"account": "P", "limit": "day", "unit": "tokens", "seconds": 86_400, "allowance": 100, "needed": 250}
 BURST = {"account": "P", "limit": "burst", "unit": "calls", "seconds": 2, "allowance": 10, "needed": 250}
 
 
@@ -379,9 +377,9 @@ def test_migrations_of_one_account_share_its_days() -> None:
 
 def test_a_page_shows_text_only() -> None:
     """What a platform has said stands on the page as text."""
-    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "attention", "changed", "done", "total", "rate", "waits", "approved", "next"))
+    row: dict[str, Any] = dict.fromkeys(("goal", "stage", "arrived", "records", "attention", "changed", "done", "total", "rate", "waits", "approved", "next"))
     row |= {"name": "a", "state": "waiting", "reason": "<script>alert(1)</script>", "every": 0.0, "until": 0.0, "window": "", "worker": "", "version": "1"}
-    row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "cost", "spent": 1234, "of": 210_000, "until": NOW}]
+    row["today"] = [{"account": "<b>P</b>", "limit": "day", "unit": "tokens", "spent": 1234, "of": 210_000, "until": NOW}]
     made = page({"migrations": [row], "workers": {}}, NOW)
     assert "1,234 of 210,000 tokens, &lt;b&gt;P&lt;/b&gt;" in made
     assert "<script" not in made and "&lt;script&gt;" in made and "a person is needed for a" in made
@@ -399,7 +397,7 @@ def test_one_is_told_as_one(rows: int, attention: int, says: str) -> None:
 def test_one_finding_of_a_delta_needs_attention() -> None:
     """In a cell of the table too."""
     row: dict[str, Any] = dict.fromkeys((*COLUMNS, "stage", "waits"), "")
-    row |= {"worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
+    row |= {"records": None, "worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
     assert shown(row)["delta"] == "1 changed, 1 needs attention" and shown(row | {"changed_attention": 2})["delta"].endswith("2 need attention")
 
 

@@ -34,6 +34,11 @@ def test_a_turn_ends_before_others_have_its_migration() -> None:
     assert waits.SILENCE < waits.DEAD
 
 
+def test_a_worker_that_waits_for_its_turns_is_not_dead() -> None:
+    """Stopped, a worker gives no sign of life more: its last one lasts until its turns have ended or were killed."""
+    assert waits.HEARTBEAT + waits.ENDS < waits.DEAD
+
+
 def test_another_machine_goes_on_within_a_minute() -> None:
     """Wherever in the time of a look a worker is found dead, a try falls into the time between the end of its lease and a minute; no person is needed."""
     starts = 1.0  # seconds of a process
@@ -89,5 +94,6 @@ def test_the_page_says_the_times_that_are() -> None:
         f"runs out {waits.HOLDS:.0f} s after its last sign of life, or {waits.BEYOND:.0f} s later",
         f"after {waits.SILENCE:.0f} s without a word",
         f"(at most {waits.ENDS:.0f} s)",
+        f"as its last word, and has {waits.TAKES:.0f} s",
     ):
         assert text in page

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from engine import pipeline
 from tests.stages.conftest import Desk, changed
 
@@ -60,6 +62,7 @@ def test_in_spanish_all_that_people_read_is_spanish(desk: Desk) -> None:
     assert any(row["subject"].startswith("Cobro ") for row in rows(there, "activities"))
 
 
+@pytest.mark.journeys
 def test_a_changed_language_makes_nothing_twice(sampled: Desk) -> None:
     """Fields, pipelines and stages are renamed, options stay as they are called; none is made anew, and no deal is put on another option."""
     before = fields(sampled), options(sampled), named(sampled, "pipelines"), named(sampled, "stages")

@@ -13,7 +13,7 @@ from engine.report.words import known
 from tests.e2e.driving import SPEC, Dump, Pair, checkout, once, pair
 from tests.platforms.project import call
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.journeys
 STORE = "var/stel_order_to_pipedrive.live.sqlite"
 STATES = ("empty", "migrated", "lost-store")
 WORDS = {

@@ -516,7 +516,7 @@ def test_a_store_of_every_version_is_kept() -> None:
             assert (DATA / f"mid_migration_{name}v{number}.sqlite.gz").exists(), "run: python -m tests.store.keep"
 
 
-@pytest.mark.long
+@pytest.mark.journeys
 @pytest.mark.parametrize("number", range(1, VERSION))
 def test_the_migration_goes_on_where_it_was_killed(number: int, tmp_path: Path) -> None:
     """The sample that an older version was killed in ends on this one, nothing doubled or missing; it is taken back."""
@@ -567,7 +567,7 @@ KEPT = (
 )
 
 
-@pytest.mark.long
+@pytest.mark.journeys
 @pytest.mark.parametrize(("kind", "number"), KEPT)
 def test_a_delta_follows_in_an_updated_store(kind: str, number: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """The older version's sample is continued to a whole run; what people change then comes over, and nothing else moves.

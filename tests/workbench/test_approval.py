@@ -289,6 +289,7 @@ def test_the_program_is_started_with_the_gate(project: Path) -> None:
     assert isinstance(done.exception, UnsafePlan) and "run it with: etl run" in str(done.exception)
 
 
+@pytest.mark.journeys
 def test_an_approved_mapping_moves_live_data_until_it_is_edited(tmp_path: Path) -> None:
     """Against two live accounts: a sample, the approval, the whole; after an edit code 4 with the changed field, before any call."""
     with worlds(tmp_path, ["one"], 60) as (world,):

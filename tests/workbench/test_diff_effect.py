@@ -66,6 +66,7 @@ def apply(names: Sequence[str]) -> Edit:
     return edit
 
 
+@pytest.mark.journeys
 @pytest.mark.parametrize("names", [list(EDITS)[::2], list(EDITS)[1::2]], ids=["first half", "second half"])
 def test_numbers_are_those_of_the_next_delta(migrated: Desk, changed: Callable[[Edit], Desk], names: list[str]) -> None:
     """Edit after edit, the delta updates and creates per object exactly the foretold numbers of rows."""

@@ -58,7 +58,7 @@ def test_an_example_is_a_whole_project(tmp_path: Path) -> None:
     etl_here("test", f"specs/{EXAMPLE}.yaml", at=folder, code=0)
 
 
-@pytest.mark.long
+@pytest.mark.journeys
 def test_the_commands_of_its_readme_work(tmp_path: Path) -> None:
     """Each ends with the code that the README says; what they leave behind is ignored by git."""
     etl_here("init", "--example", EXAMPLE, "demo", at=tmp_path, code=0)

@@ -1,0 +1,105 @@
+"""The report of a rollback: what it has taken back, and each row that stayed, with its reason."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from engine.library.results import Kept, RollbackResult
+from engine.report.document import harmless, private
+from engine.report.words import counted
+from engine.values import well_formed
+
+HEADS = ("what", "object", "key", "reason")
+
+
+def left(undone: RollbackResult, title: str, folder: Path) -> dict[str, str]:
+    """Write it in every format, under the names that the reports of other turns have: who looks
+    into the same folder again finds this one instead. The file of each format that could be
+    written; that one could not is no end of a rollback.
+    """
+    written = {}
+    for kind, write in FORMATS.items():
+        path = folder / f"report.{kind}"
+        try:
+            write(private(path), undone, title)
+            written[kind] = str(path)
+        except OSError as error:
+            print(
+                f"the report {path} cannot be written: {error.strerror}",
+                file=sys.stderr,
+            )
+    return written
+
+
+def _stayed(undone: RollbackResult) -> list[tuple[str, Kept]]:
+    both = (("kept", undone.kept), ("failed", undone.failed))
+    return [(what, row) for what, rows in both for row in rows]
+
+
+def _json(path: Path, undone: RollbackResult, title: str) -> None:
+    said: Mapping[str, Any] = {
+        "title": title,
+        "command": "rollback",
+        "run": undone.run,
+        "undone": undone.undone,
+        "kept": [asdict(row) for row in undone.kept],
+        "failed": [asdict(row) for row in undone.failed],
+    }
+    path.write_text(
+        json.dumps(well_formed(said), ensure_ascii=False, indent=1),
+        encoding="utf-8",
+    )
+
+
+def _csv(path: Path, undone: RollbackResult, _: str) -> None:
+    """One line for each row that stayed."""
+    with path.open(
+        "w", newline="", encoding="utf-8-sig", errors="replace"
+    ) as out:
+        writer = csv.writer(out)
+        writer.writerow(HEADS)
+        for what, row in _stayed(undone):
+            cells = (what, row.object, row.key, row.reason)
+            writer.writerow([harmless(cell) for cell in cells])
+
+
+def _html(path: Path, undone: RollbackResult, title: str) -> None:
+    """A page that needs nothing else; what stands in it is text, whatever it looks like."""
+    rows = [
+        (what, row.object, row.key, row.reason) for what, row in _stayed(undone)
+    ]
+    heads = "".join(f"<th>{head}</th>" for head in HEADS)
+    table = f"<table><tr>{heads}</tr>{''.join(map(_line, rows))}</table>"
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}: rollback</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(title)}: rollback, run {undone.run}</h1><p>{summary(undone)}</p>"
+        f"{table if rows else ''}</body></html>\n"
+    )
+    path.write_text(page, encoding="utf-8", errors="replace")
+
+
+def summary(undone: RollbackResult) -> str:
+    """How many writes were taken back, and how many were not."""
+    stayed = f"{len(undone.kept):,} kept, {len(undone.failed):,} failed"
+    return f"{counted(undone.undone, 'write')} taken back, {stayed}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:14px/1.4 system-ui,sans-serif;margin:2rem}"
+    "table{border-collapse:collapse}th,td{text-align:left;padding:.3rem .7rem;vertical-align:top;"
+    "border-bottom:1px solid #8888;overflow-wrap:anywhere}"
+)
+FORMATS = {"html": _html, "json": _json, "csv": _csv}
