@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -225,12 +226,14 @@ def test_without_the_sandbox_the_line_to_type_is_said(installed: Installed, tmp_
 
 def test_a_project_begins_in_an_empty_folder(installed: Installed, tmp_path: Path) -> None:
     """An example, and a first spec for a pair, from nothing but the wheel: valid, tested, a sample moved."""
-    made = installed.run("etl", "init", "--example", "stel_order_to_pipedrive", "demo", at=tmp_path)
+    (line,) = re.findall("`(etl init --example .+)`", (ROOT / "README.md").read_text(encoding="utf-8"))  # what people are told to type
+    begin, into, sample = line.split(" && ")
+    made = installed.run(*begin.split(), at=tmp_path)
     assert made.returncode == 0, made.stderr
-    demo = tmp_path / "demo"
+    demo = tmp_path / into.removeprefix("cd ")
     edit(demo / SPEC, ("plan: business", "plan: unlimited"), ("plan: growth", "plan: ultimate"))
-    for line, codes in (("validate SPEC", (0,)), ("test SPEC", (0,)), ("run SPEC --sample 40", (0, 1))):
-        ended = installed.run("etl", *line.replace("SPEC", SPEC).split(), at=demo)
+    for line, codes in (("etl validate SPEC", (0,)), ("etl test SPEC", (0,)), (f"{sample} 40", (0, 1))):
+        ended = installed.run(*line.replace("SPEC", SPEC).split(), at=demo)
         assert ended.returncode in codes, f"{line}: {ended.stderr}"
     given = ("--source", "stel_order", "--destination", "pipedrive", "--name", "first", "--yes", "other")
     made = installed.run("etl", "init", *given, at=tmp_path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.cli.environment import variables
-from engine.config.document import read
+from engine.config.document import Document, read
 from engine.errors import Diagnostic, SpecError, in_order
 from engine.language.compile import Migration, load_migration, shown
 from workbench.beside import beside_shape
@@ -27,16 +27,24 @@ def problems_of(spec: Path) -> tuple[list[Diagnostic], Migration | None]:
         problems = [*quotes(document), *old_names(spec, document)]
         migration = load_migration(spec, variables(), document)
     except SpecError as error:
-        problems += error.diagnostics
-        if document:
-            problems += beside_shape(spec, document, variables())
-        return in_order(problems), None
+        return in_order([*problems, *_all(spec, document, error)]), None
     found = [
         *migration.warnings,
         *idle(migration),
         *doubts(document, migration),
     ]
     return in_order([*problems, *found]), migration
+
+
+def _all(
+    spec: Path, document: Document | None, error: SpecError
+) -> list[Diagnostic]:
+    """What keeps a spec from being loaded, and what could not be seen for it."""
+    if document is None:
+        return [*error.diagnostics]
+    more = beside_shape(spec, document, variables())
+    told = [item for item in error.diagnostics if item not in more.echoes]
+    return [*told, *more.found]
 
 
 def is_refused(problems: Sequence[Diagnostic]) -> bool:

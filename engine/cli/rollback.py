@@ -8,19 +8,17 @@ from typing import Any
 import click
 
 from engine.cli.log import logged
-from engine.cli.opening import opened
+from engine.cli.opening import from_store, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import Declined, confirmed, print_result
 from engine.errors import ATTENTION, DONE
-from engine.library.commands import ready_to_undo
+from engine.library.commands import may_undo, ready_to_undo
 from engine.report import screens
 from engine.report.words import counted
 from engine.rollback.undo import rollback as take_back
-from engine.session import Run
 from engine.store.journal import UNDOABLE, count_rows
 
 LAST_RUN = 2**31 - 1
-LOOK = "rollback --dry-run"
 
 
 @click.command()
@@ -52,11 +50,9 @@ def rollback(
     """
     settings = Settings(**options)
     if not dry and not yes:
-        # a look by itself: what is declined was no rollback
-        with opened(settings, LOOK) as run:
-            ready_to_undo(run, of_run, settings.spec, settings.environment)
-            _ask(run, settings, of_run, force)
-    with opened(settings, LOOK if dry else "rollback") as run:
+        _ask(settings, of_run, force)
+    command = "rollback --dry-run" if dry else "rollback"
+    with opened(settings, command) as run:
         ready_to_undo(run, of_run, settings.spec, settings.environment)
         result = take_back(run, of_run, force, dry)
     found = {
@@ -75,18 +71,22 @@ def rollback(
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
 
 
-def _ask(run: Run, settings: Settings, of_run: int | None, force: bool) -> None:
-    """Ask whether so many writes may be undone; raises Declined where the answer is no."""
-    foreseen = take_back(run, of_run, force, dry=True)
-    many = sum(
-        many for action, many in foreseen.would.items() if action != "keep"
-    )
-    question = (
-        f"Undo {many} writes in {run.migration.destination.title}"
-        f" ({settings.environment})?"
-    )
-    if many and not confirmed(question):
+def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
+    """Ask whether so much may be taken back, by the store alone: what stays is looked for after
+    the answer, for people may edit while it is awaited. Raises Declined where it is no.
+    """
+    with from_store(settings) as run:
+        may_undo(run, of_run, settings.spec, settings.environment)
+        title = run.migration.destination.title
         with run.store.begin() as connection:
             rows = count_rows(connection, UNDOABLE, of_run)
+    writer = "etl" if of_run is None else f"run {of_run}"
+    edited = "goes as well" if force else "stays"
+    question = (
+        f"Undo what {writer} wrote to {counted(rows, 'row')} in {title}"
+        f" ({settings.environment})? Rows that it made are deleted, others restored; what"
+        f" people have edited since {edited}"
+    )
+    if rows and not confirmed(question):
         stay = "stays" if rows == 1 else "stay"
         raise Declined(f"Nothing was removed; {counted(rows, 'row')} {stay}.")

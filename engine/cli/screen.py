@@ -11,7 +11,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from engine.cli.progress import hidden
 from engine.cli.streams import drop_output
 from engine.errors import EtlError, UsageError
 
@@ -42,8 +41,7 @@ def confirmed(question: str) -> bool:
     if sys.stdin is None:  # it was closed (`<&-`)
         raise UsageError(NOBODY)
     try:
-        with hidden():
-            return click.confirm(question, err=True)
+        return click.confirm(question, err=True)
     except click.Abort as stop:
         if not isinstance(stop.__context__, EOFError):
             raise

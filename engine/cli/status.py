@@ -11,6 +11,7 @@ from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
 from engine.library.commands import is_rolled_back
+from engine.library.reports import verdicts
 from engine.report import screens
 from engine.report.document import skipped_in, told
 from engine.report.terminal import NAMED
@@ -35,7 +36,11 @@ def status(**options: Any) -> None:
     with from_store(settings) as run, run.store.begin() as connection:
         if not at_work(run.store):
             close_killed(connection)
-        known = all_runs(connection)
+        found_by = verdicts(connection)
+        known = [
+            {**row, "verdict": found_by.get(row["id"])}
+            for row in all_runs(connection)
+        ]
         found = {
             "migration": run.spec.name,
             "environment": settings.environment,

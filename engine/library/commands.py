@@ -96,6 +96,14 @@ def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
 def ready_to_undo(
     run: Run, of_run: int | None, spec: Path, environment: str
 ) -> None:
+    """What a rollback begins with; raises UsageError like `may_undo`."""
+    may_undo(run, of_run, spec, environment)
+    carry_over(run)
+
+
+def may_undo(
+    run: Run, of_run: int | None, spec: Path, environment: str
+) -> None:
     """Check that something was migrated, by this run if one is named; raises UsageError."""
     known = begun(run, spec, environment)
     if of_run is not None and of_run not in {row["id"] for row in known}:
@@ -103,4 +111,3 @@ def ready_to_undo(
         raise UsageError(
             f"there is no run {of_run} – list the runs with: {listed}"
         )
-    carry_over(run)

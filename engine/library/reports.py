@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from engine.errors import UsageError
 from engine.library.gate import Gate
@@ -13,8 +16,10 @@ from engine.report.document import build, write_csv, write_json
 from engine.report.page import write_html
 from engine.session import Run
 from engine.store.links import MERGED, told
-from engine.store.tables import Store
+from engine.store.tables import Store, recall_in, remember_in
 
+VERDICTS = 20  # that a store keeps
+KEPT = "verdicts"  # their name in it
 FORMATS = {"html": write_html, "json": write_json, "csv": write_csv}
 
 
@@ -33,6 +38,7 @@ def leave_report(
     gate.ended(run, report["verdict"])
     with run.store.begin() as connection:
         told(connection, MERGED)
+        _keep_verdict(connection, run.id, report["verdict"])
     folder = folder_of(run.store, run.spec.name, environment)
     written = {}
     for kind, write in FORMATS.items():
@@ -45,6 +51,21 @@ def leave_report(
                 f"the report {path} cannot be written: {error.strerror}"
             )
     return report | {"files": written}
+
+
+def _keep_verdict(
+    connection: sa.Connection, run: int, verdict: Mapping[str, Any]
+) -> None:
+    """What a run found, beside what the last ones did."""
+    found = {**verdicts(connection), run: verdict}
+    last = dict(list(found.items())[-VERDICTS:])
+    remember_in(connection, KEPT, json.dumps(last))
+
+
+def verdicts(connection: sa.Connection) -> dict[int, Mapping[str, Any]]:
+    """What the last runs found that compared records, by their numbers."""
+    kept = json.loads(recall_in(connection, KEPT) or "{}")
+    return {int(run): verdict for run, verdict in kept.items()}
 
 
 def last_report(store: Store, name: str, environment: str, spec: Path) -> Any:

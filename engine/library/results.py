@@ -15,6 +15,7 @@ from engine.load.apply import Loaded
 from engine.pipeline import Result
 from engine.plan.cost import Plan
 from engine.report.attention import attention
+from engine.report.document import WRITTEN
 from engine.rollback.undo import RolledBack
 from engine.session import Run
 from engine.store.links import Finding
@@ -110,7 +111,7 @@ def run_result(
     run: Run, result: Result, report: Mapping[str, Any]
 ) -> RunResult:
     """The figures of a run, taken from its report."""
-    verdict = dict(report["verdict"])
+    verdict = {**dict.fromkeys(WRITTEN, 0), **report["verdict"]}
     fields = MappingProxyType(verdict.pop("fields"))
     good = verdict.pop("state") == "good"
     verdict.pop("not_taken", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from engine.plan.cost import Plan, Step
 from engine.plan.deletions import STAGE
 from engine.plan.room import too_many_fields
 from engine.session import Run
+from engine.store.changes import stream_changes
 from engine.store.links import (
     all_findings,
     call_attention,
@@ -24,6 +26,7 @@ UPDATES = 0.3  # share of linked rows that may be rewritten without a person say
 DELETES = 0.3
 SMALL = 10  # objects with fewer linked rows may be rewritten
 ENOUGH = 3  # records of an object that, all failing alike, are a fault of the mapping
+TOLD = 3  # fields of an object that a refusal names
 FEW = 2  # rows of an object that may be deleted without a question
 
 
@@ -56,11 +59,11 @@ def refusals(run: Run, made: Plan) -> list[str]:
             for step in _content(run, made)
             for text in _failing(connection, step)
         ]
-        for step in made.steps:
-            have = linked.get(step.object, 0)
-            found += _rewritten(run, step, have + step.adopt)
-            found += _deleted(run, step, have)
         found += _absent(connection)
+    for step in made.steps:
+        have = linked.get(step.object, 0)
+        found += _rewritten(run, step, have + step.adopt)
+        found += _deleted(run, step, have)
     return found
 
 
@@ -111,10 +114,23 @@ def _failing(connection: sa.Connection, step: Step) -> Iterator[str]:
 def _rewritten(run: Run, step: Step, there: int) -> Iterator[str]:
     share = run.spec.guards.get("updates", UPDATES)
     if there >= SMALL and step.update > share * there:
+        fields = Counter(
+            name
+            for batch in stream_changes(run.store, step.object, "update")
+            for change in batch
+            for name in change.send
+        )
         yield (
             f"{step.update} of {there} {step.label} would be rewritten, more than"
-            f" {share:.0%}"
+            f" {share:.0%}: {_most(fields)}"
         )
+
+
+def _most(fields: Counter[str]) -> str:
+    """The fields that would change most, each with how often."""
+    told = fields.most_common(TOLD)
+    more = [f"{len(fields) - TOLD} more fields"] * (len(fields) > TOLD)
+    return ", ".join([*(f"{name} in {many}" for name, many in told), *more])
 
 
 def _deleted(run: Run, step: Step, have: int) -> list[str]:

@@ -20,7 +20,7 @@ from engine.pipeline import Result, content
 from engine.report.attention import attention
 from engine.report.counts import count_marked, left_behind, to_know
 from engine.report.tier import confirmed
-from engine.report.words import IN_PART, known
+from engine.report.words import in_part, known
 from engine.session import Run
 from engine.store.changes import count_skipped
 from engine.store.links import Finding, all_findings, count_attention
@@ -39,6 +39,7 @@ STATES = (
     "changed_by_people",
     "empty",
 )
+WRITTEN = ("created", "updated", "unchanged", "adopted", "deleted")
 FILE = ("size", "sha256", "type")  # what is shown of a file
 # a cell that starts so is a formula to a spreadsheet
 EXECUTED = ("=", "+", "-", "@", "\t", "\r")
@@ -100,7 +101,7 @@ def build(
     # a screen has only the first findings, and no record that was compared
     waiting = waiting if most else len(attention(report))
     verdict = _verdict(result, waiting)
-    if command.endswith(IN_PART):
+    if in_part(command):
         with run.store.begin() as connection:
             verdict["skipped"] = skipped_in(run, connection)
     return report | {"verdict": verdict}
@@ -122,7 +123,6 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
     audit = result.audit
     # a command that does not look at the source counts none of its rows
     counted = {"not_taken": not_taken(audit.unmapped)} if audit else {}
-    written = ("created", "updated", "unchanged", "adopted", "deleted")
     return {
         "state": "good" if good else "attention",
         "arrived": records["arrived"],
@@ -136,10 +136,17 @@ def _verdict(result: Result, waiting: int) -> dict[str, Any]:
         "fields": {state: fields[state] for state in STATES},
         "lost_in_arrived": lost,
         "need_attention": waiting,
-        **{
-            word: sum(getattr(item, word) for item in result.loaded)
-            for word in written
-        },
+        **_written(result),
+    }
+
+
+def _written(result: Result) -> dict[str, int]:
+    """How many rows were written, and how; nothing for a command that writes none."""
+    if result.plan is None:
+        return {}
+    return {
+        word: sum(getattr(item, word) for item in result.loaded)
+        for word in WRITTEN
     }
 
 

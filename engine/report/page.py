@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.report.attention import attention, causes
 from engine.report.document import private
+from engine.report.words import in_part
 from engine.values import well_formed
 
 PARTS = Path(__file__).parent / "page"
@@ -44,6 +45,7 @@ def page(report: Mapping[str, Any]) -> str:
         policy=POLICY.format(style=digest(style), script=digest(script)),
         style=style,
         script=script,
+        in_part="yes" if in_part(report["command"]) else "",
         report=embedded(report),
         attention=embedded(grouped(report)),
     )

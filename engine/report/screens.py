@@ -15,6 +15,7 @@ from engine.plan.cost import Plan
 from engine.report.attention import about
 from engine.report.terminal import (
     NAMED,
+    arrived,
     calls_and_cost,
     heading,
     left_behind,
@@ -30,6 +31,14 @@ from engine.report.terminal import (
 )
 from engine.report.words import counted
 
+UNDOING = {  # what becomes of a write
+    "delete": "delete the rows of {}",
+    "restore": "put back what {} had changed",
+    "forget": "pass over {} to rows that go",
+    "keep": "leave {} as they are",
+}
+# of a run; anything else is why it failed
+ENDINGS = ("done", "running", "killed", "interrupted")
 RUNS = 10  # that a status lists on a screen, the last
 KINDS = (  # of changes, in the order in which they are shown
     "create",
@@ -293,7 +302,7 @@ def show_status(
             run["command"],
             moment(run["started"]),
             moment(run["ended"]),
-            run["outcome"],
+            _outcome(run),
         ]
         for run in found["runs"][-RUNS:]
     ]
@@ -331,7 +340,46 @@ def show_status(
             f"{found['in_doubt']} writes have no known outcome yet; the next run"
             " reconciles them first",
         )
+    if not found["rolled_back"]:
+        _found(found["runs"], console)
     _attention(console, found["attention"], waiting)
+
+
+def _outcome(run: Mapping[str, Any]) -> str:
+    """How a run ended, and how many records need attention after it."""
+    if run["outcome"] not in ENDINGS:
+        return f"failed: {run['outcome']}"
+    waiting = (run["verdict"] or {}).get("need_attention")
+    if not waiting:
+        return str(run["outcome"])
+    needs = "needs" if waiting == 1 else "need"
+    return f"{run['outcome']}, {waiting:,} {needs} attention"
+
+
+def _found(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """What the last run found that compared records: not all of it is among the findings."""
+    last = next((run for run in reversed(runs) if run["verdict"]), None)
+    if last is None:
+        return
+    verdict = last["verdict"]
+    told = [
+        f"{verdict[word]:,} {word}"
+        for word in ("missing", "failed", "skipped")
+        if verdict[word]
+    ]
+    fields = {
+        "lost": verdict["lost_in_arrived"],
+        "changed by people": verdict["fields"]["changed_by_people"],
+    }
+    told += [
+        f"{counted(many, 'field')} {what}"
+        for what, many in fields.items()
+        if many
+    ]
+    more = f"; {', '.join(told)}: see `etl report`" if told else ""
+    whole = arrived(verdict, last["command"])
+    line(console, "")
+    line(console, f"Run {last['id']}, {last['command']}: {whole}{more}")
 
 
 def show_rollback(
@@ -339,9 +387,12 @@ def show_rollback(
 ) -> None:
     """What was undone, kept and failed, and why."""
     if dry:
-        counts = [f"{action} {many}" for action, many in found["would"].items()]
-        would = ", ".join(counts) or "nothing to undo"
-        line(console, f"A rollback would: {would}; nothing was changed")
+        counts = [
+            UNDOING[action].format(counted(many, "write"))
+            for action, many in found["would"].items()
+        ]
+        would = "; ".join(counts) or "nothing to undo"
+        line(console, f"A rollback would: {would}. Nothing was changed")
     else:
         cost = f"{found['cost']:,.0f} {found['cost_unit']}"
         line(console, f"{found['undone']:,} writes undone; {cost}")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.attention import Cause, Report, attention, causes
-from engine.report.words import IN_PART, clean, counted, row_counts
+from engine.report.words import clean, counted, in_part, row_counts
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -70,11 +70,10 @@ def _described(cause: Cause) -> Iterator[str]:
 # -- parts
 
 
-def _arrived(verdict: Mapping[str, Any], command: str) -> str:
+def arrived(verdict: Mapping[str, Any], command: str) -> str:
     """How many of the records looked at are in the destination."""
     looked_at = ["arrived", "missing", "failed"]
-    # what such a command skips it has not looked at again
-    looked_at += [] if command.endswith(IN_PART) else ["skipped"]
+    looked_at += [] if in_part(command) else ["skipped"]
     total = sum(verdict[state] for state in looked_at)
     if command.endswith("--delta") and not any(
         verdict[word] for word in WRITTEN
@@ -96,13 +95,13 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
         f" {report['run']}",
         "bold",
     )
-    arrived = _arrived(verdict, report["command"])
+    whole = arrived(verdict, report["command"])
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention" if good else "look at the counts"
     if waiting:
         needs = "needs" if len(waiting) == 1 else "need"
         rest = f"{len(waiting):,} {needs} attention"
-    line(console, f"{arrived}; {rest}", "bold green" if good else "bold yellow")
+    line(console, f"{whole}; {rest}", "bold green" if good else "bold yellow")
     counts = [
         f"{verdict[state]:,} {state}"
         for state in ("skipped", "failed", "missing")
@@ -110,16 +109,18 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     ]
     if verdict.get("not_taken"):
         counts.append(f"{verdict['not_taken']:,} not taken by any object")
-    written = [
+    counts += [
         f"{verdict[word]:,} {word}"
         for word in ("created", "updated", "unchanged")
+        if word in verdict  # a verification writes nothing
     ]
-    written += [
+    counts += [
         f"{verdict[word]:,} {word}"
         for word in ("adopted", "deleted")
-        if verdict[word]
+        if verdict.get(word)
     ]
-    line(console, ", ".join([*counts, *written]))
+    if counts:
+        line(console, ", ".join(counts))
     fields = [
         f"{many:,} {state.replace('_', ' ')}"
         for state, many in verdict["fields"].items()

@@ -54,8 +54,6 @@ def _visible(char: str) -> str:
     return f"\\u{ord(char):04x}" if harmful else char
 
 
-# how the names of commands end that compare just what they wrote
-IN_PART = ("--delta", "--failed")
 # what etl calls its own things, and what people call them
 _OWN = {
     "$rows.$pipelines": "pipelines",
@@ -63,6 +61,11 @@ _OWN = {
     "$pipelines": "pipelines",
     "$fallback": "the fallback owner",
 }
+
+
+def in_part(command: str) -> bool:
+    """Whether a command compares just what it wrote; what it skips it has not looked at again."""
+    return command.endswith(("--delta", "--failed"))
 
 
 def known(text: str) -> str:

@@ -21,6 +21,7 @@ from engine.store.tables import (
     drafts,
     from_text,
     links,
+    paged,
     row_of,
     rows_with,
     seen,
@@ -46,7 +47,7 @@ WRITTEN: tuple[Kind, ...] = (
     "unchanged",
     "conflict",
 )
-BATCH = 500
+_ORDER = changes.c.seq, changes.c.key
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -322,40 +323,14 @@ def stream_all(store: Store) -> Iterator[list[Change]]:
     """Every change but those where nothing is to be done, by object and in the order of its
     records.
     """
-    name, seq, key = "", -1, ""
-    while True:
-        place = sa.tuple_(changes.c.object, changes.c.seq, changes.c.key)
-        query = (
-            sa.select(changes)
-            .where(
-                changes.c.kind != "unchanged", place > sa.tuple_(name, seq, key)
-            )
-            .order_by(changes.c.object, changes.c.seq, changes.c.key)
-            .limit(BATCH)
-        )
-        with store.begin() as connection:
-            rows = connection.execute(query).all()
-        if not rows:
-            return
-        name, seq, key = rows[-1].object, rows[-1].seq, rows[-1].key
+    query = sa.select(changes).where(changes.c.kind != "unchanged")
+    for rows in paged(store, query, changes.c.object, *_ORDER):
         yield [_change(row) for row in rows]
 
 
 def _stream(store: Store, name: str, wanted: Any) -> Iterator[list[Change]]:
-    seq, key = -1, ""
-    while True:
-        after = sa.tuple_(changes.c.seq, changes.c.key) > sa.tuple_(seq, key)
-        query = (
-            sa.select(changes)
-            .where(changes.c.object == name, wanted, after)
-            .order_by(changes.c.seq, changes.c.key)
-            .limit(BATCH)
-        )
-        with store.begin() as connection:
-            rows = connection.execute(query).all()
-        if not rows:
-            return
-        seq, key = rows[-1].seq, rows[-1].key
+    query = sa.select(changes).where(changes.c.object == name, wanted)
+    for rows in paged(store, query, *_ORDER):
         yield [_change(row) for row in rows]
 
 

@@ -15,6 +15,7 @@ from engine.store.tables import (
     from_text,
     journal,
     links,
+    paged,
     row_of,
     runs,
     those_of,
@@ -175,20 +176,8 @@ def entries(
 
 def stream_entries(store: Store, batch: int = 500) -> Iterator[list[Entry]]:
     """The whole journal in order, a batch at a time."""
-    after = 0
-    while True:
-        with store.begin() as connection:
-            query = (
-                sa.select(journal)
-                .where(journal.c.id > after)
-                .order_by(journal.c.id)
-                .limit(batch)
-            )
-            found = [_entry(row) for row in connection.execute(query)]
-        if not found:
-            return
-        after = found[-1].id
-        yield found
+    for rows in paged(store, sa.select(journal), journal.c.id, batch=batch):
+        yield [_entry(row) for row in rows]
 
 
 def refused_in_sample(connection: sa.Connection, name: str) -> bool:

@@ -21,6 +21,7 @@ from engine.store.tables import (
     from_text,
     journal,
     links,
+    paged,
     row_of,
     rows_among,
     rows_with,
@@ -213,19 +214,8 @@ def stream_drafts(
         wanted &= ~without.where(
             without.selected_columns[0] == drafts.c.key
         ).exists()
-    seq, key = -1, ""
-    while True:
-        with store.begin() as connection:
-            after = sa.tuple_(drafts.c.seq, drafts.c.key) > sa.tuple_(seq, key)
-            rows = connection.execute(
-                sa.select(drafts)
-                .where(wanted, after)
-                .order_by(drafts.c.seq, drafts.c.key)
-                .limit(batch)
-            ).all()
-        if not rows:
-            return
-        seq, key = rows[-1].seq, rows[-1].key
+    query, order = sa.select(drafts).where(wanted), (drafts.c.seq, drafts.c.key)
+    for rows in paged(store, query, *order, batch=batch):
         yield [_draft(row) for row in rows]
 
 
@@ -316,18 +306,8 @@ def stream_links(
             links.c.written.contains(one, autoescape=True) for one in symbols
         ]
         wanted = sa.and_(wanted, sa.or_(*said))
-    key = ""
-    while True:
-        with store.begin() as connection:
-            rows = connection.execute(
-                sa.select(links)
-                .where(wanted, links.c.key > key)
-                .order_by(links.c.key)
-                .limit(batch)
-            ).all()
-        if not rows:
-            return
-        key = rows[-1].key
+    query = sa.select(links).where(wanted)
+    for rows in paged(store, query, links.c.key, batch=batch):
         yield [_link(row) for row in rows]
 
 

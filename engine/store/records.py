@@ -20,6 +20,7 @@ from engine.store.tables import (
     findings,
     from_text,
     meta,
+    paged,
     recall_in,
     records,
     refs,
@@ -338,22 +339,8 @@ def stream(
     batch: int = BATCH,
 ) -> Iterator[list[Record]]:
     """All records of a collection in the order they were first read, a batch at a time."""
-    after = 0
-    while True:
-        with store.begin() as connection:
-            rows = connection.execute(
-                sa.select(records)
-                .where(
-                    records.c.collection == collection,
-                    records.c.seq > after,
-                    records.c.gone.is_(False),
-                )
-                .order_by(records.c.seq)
-                .limit(batch)
-            ).all()
-        if not rows:
-            return
-        after = rows[-1].seq
+    query = sa.select(records).where(*_live(collection))
+    for rows in paged(store, query, records.c.seq, batch=batch):
         found = [
             _record(row) for row in rows if only is None or row.key in only
         ]
@@ -442,18 +429,9 @@ def stream_unlisted(
     store: Store, collection: str, since: float, batch: int = BATCH
 ) -> Iterator[list[str]]:
     """Keys of live records that were not listed since a moment, a batch at a time."""
-    after = 0
-    while True:
-        with store.begin() as connection:
-            query = sa.select(records.c.seq, records.c.key).where(
-                *_unlisted(collection, since), records.c.seq > after
-            )
-            rows = connection.execute(
-                query.order_by(records.c.seq).limit(batch)
-            ).all()
-        if not rows:
-            return
-        after = rows[-1].seq
+    query = sa.select(records.c.seq, records.c.key)
+    query = query.where(*_unlisted(collection, since))
+    for rows in paged(store, query, records.c.seq, batch=batch):
         yield [row.key for row in rows]
 
 

@@ -748,6 +748,27 @@ def rows_with(
         yield from connection.execute(held).all()
 
 
+def paged(
+    store: Store,
+    query: sa.Select[Any],
+    *order: sa.Column[Any],
+    batch: int = 500,
+) -> Iterator[Sequence[sa.Row[Any]]]:
+    """The rows of a query in the order of columns that it selects, a batch at a time; each is read
+    in a transaction of its own.
+    """
+    page = query.order_by(*order).limit(batch)
+    rest = page
+    while True:
+        with store.begin() as connection:
+            rows = connection.execute(rest).all()
+        if not rows:
+            return
+        last = [rows[-1]._mapping[column] for column in order]
+        rest = page.where(sa.tuple_(*order) > last)
+        yield rows
+
+
 def count_where(
     connection: sa.Connection, *conditions: sa.ColumnElement[bool]
 ) -> int:

@@ -507,10 +507,9 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
         side = structs.replace(side, row=None, is_intact=False)
     else:
         link = learn(connection, side, bench.run.id, case.is_unedited)
-        edited = not side.is_intact and _is_edited(
-            bench.run, side.codec, link, row
-        )
-        side = structs.replace(side, link=link, is_edited=edited)
+        side = structs.replace(side, link=link)
+        edited = _row_is_edited(bench.run, side)
+        side = structs.replace(side, is_edited=edited)
 
     resource = side.codec.resource
     fields = field_states(
@@ -541,16 +540,15 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     )
 
 
-def _is_edited(
-    run: Run, codec: RowCodec, link: Link | None, row: Row | None
-) -> bool:
+def _row_is_edited(run: Run, side: Side) -> bool:
     """Whether people changed a row that an earlier run wrote: what is another in one of this run
     may be the platform's work since it answered.
     """
-    if link is None or row is None or link.run == run.id:
+    link, row = side.link, side.row
+    if side.is_intact or link is None or row is None or link.run == run.id:
         return False
     seen = link.extra.get("seen")
-    return seen is not None and not codec.is_unchanged(seen, row)
+    return seen is not None and not side.codec.is_unchanged(seen, row)
 
 
 def _trace_as_written(

@@ -148,11 +148,11 @@ def _arrived(
     view = FieldView(wanted, stored, live, wanted)
     if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
         return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
-    edited = _is_edited(side, target)
+    edited = _may_be_peoples(side, target)
     return _another(edited, held.get("why"), view, same)
 
 
-def _is_edited(side: Side, target: str) -> bool:
+def _may_be_peoples(side: Side, target: str) -> bool:
     """Whether a field that holds something else may be people's work: what the run that wrote it
     found lost is none.
     """

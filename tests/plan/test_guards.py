@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from engine.errors import UnsafePlan
 from engine.plan.cost import Plan, Step
 from engine.plan.guards import guard
+from engine.store.changes import Change, save_changes
 from tests.load.desk import desk, link_to
 
 
@@ -18,10 +20,21 @@ def plan(**counts: int) -> Plan:
     return Plan((Step("contacts", "contacts", "contacts", **{"unchanged": 1, **counts}),), (), 0, 0.0, (), 0.0)
 
 
-def asked(folder: Path, made: Plan, linked: int, yes: bool = False, **spec: Any) -> str:
-    """What a person is asked about a plan where so many rows are linked; "" for nothing."""
+def asked(folder: Path, made: Plan, linked: int, yes: bool = False, changed: Iterable[Sequence[str]] = (), **spec: Any) -> str:
+    """What a person is asked about a plan where so many rows are linked; "" for nothing.
+
+    `changed` are the fields that the plan would write to rows, row by row.
+    """
     with desk(folder, **spec) as table:
         table.save(*(link_to(str(number), f"people/{number}") for number in range(linked)))
+        with table.run.store.begin() as connection:
+            save_changes(
+                connection,
+                [
+                    Change("contacts", f"people/{number}", "update", str(number), dict.fromkeys(fields, "new"), seq=number)
+                    for number, fields in enumerate(changed)
+                ],
+            )
         try:
             guard(table.run, made, yes)
         except UnsafePlan as error:
@@ -66,6 +79,21 @@ def test_updates(update: int, adopt: int, linked: int, words: str, tmp_path: Pat
     found = asked(tmp_path, plan(update=update, adopt=adopt), linked)
     assert words in found
     assert bool(found) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ([["name"]] * 5, "more than 30%: name in 5 – "),
+        ([["phone"], *[["name", "email"]] * 3, ["name"]], "more than 30%: name in 4, email in 3, phone in 1 – "),
+        ([["name", "email", "phone", "note", "score"], *[["name", "email", "phone"]] * 4],
+         "more than 30%: name in 5, email in 5, phone in 5, 2 more fields – "),
+        ([["name"]] * 1203, "name in 1203 – "),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_fields_that_would_change_most(changed: list[list[str]], words: str, tmp_path: Path) -> None:
+    """Rewritten rows are told with their fields, the most frequent first, and how many fields are not named."""
+    assert words in asked(tmp_path, plan(update=len(changed)), max(10, len(changed)), changed=changed)
 
 
 def test_a_person_says_yes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -72,6 +73,42 @@ def test_status_says_that_there_were_more_runs(trial: Project) -> None:
     done = trial.etl("status", code=0)
     assert "The last 10 of 11 runs; --json lists all" in done.out
     assert len(outcomes(trial)) == 11
+
+
+def test_status_says_what_each_run_found(trial: Project) -> None:
+    """Records that a verification misses, and fields that it finds changed, are no findings: they are told with the run all the same."""
+    trial.full()
+    assert "Run 1, run: 2 of 2 records arrived\n" in trial.etl("status", code=0).out
+    gone, _ = trial.platform.tables["contacts"]
+    trial.platform.tables["contacts"].remove(gone)
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    trial.verify(code=1)
+    trial.etl("plan")
+    told = trial.etl("status", code=0).out
+    assert re.search(r"1 +run .* done\n", told) and re.search(r"2 +verify .* done, 2 need attention\n", told)
+    assert "Run 2, verify: 1 of 2 records arrived; 1 missing, 1 field changed by people: see `etl report`" in told
+    found = [run["verdict"] for run in trial.etl("status", "--json", code=0).data()["runs"]]
+    assert [one and one["need_attention"] for one in found] == [0, 2, None]
+    trial.etl("rollback", "--yes")
+    assert "Run 2, verify" not in trial.etl("status", code=0).out
+
+
+def test_status_says_that_a_run_failed(trial: Project) -> None:
+    """The last run stands there as failed, with why; one that is done, or was killed, does not."""
+    trial.full()
+    trial.platform.before.append(lambda _, request: Answer(401) if request.reads("people") else None)
+    assert trial.etl("run", "--refresh").code
+    told = trial.etl("status", code=0).out
+    assert re.search(r"1 +run .* done\n", told)
+    assert re.search(r"2 +run .* failed: .*refuse", told), told
+
+
+def test_a_verification_counts_nothing_that_it_does_not_do(trial: Project) -> None:
+    """A run says how many rows it made, `verify` has no such number, on the screen and in its report."""
+    assert trial.full()["verdict"]["created"] == 2
+    assert "created" in trial.run("--delta", code=0)["verdict"]
+    assert not {"created", "updated", "unchanged", "adopted", "deleted"} & trial.verify(code=0)["verdict"].keys()
+    assert "created" not in trial.etl("verify", code=0).out
 
 
 def test_what_is_no_file_keeps_its_rights(trial: Project, tmp_path: Path) -> None:
@@ -297,17 +334,55 @@ def test_a_rollback_that_is_declined_changes_nothing(trial: Project) -> None:
     """
     trial.full()
     rows = len(trial.platform.tables["contacts"])
-    writes = trial.platform.count_writes()
+    calls = len(trial.platform.log)
     done = trial.etl("rollback", code=130, said="n\n")
+    assert f"Undo what etl wrote to {rows} rows in " in done.err
     assert f"Nothing was removed; {rows} rows stay." in done.err
-    assert trial.platform.count_writes() == writes
+    assert len(trial.platform.log) == calls  # nothing is looked at before the answer
+    assert len(trial.etl("status", "--json", code=0).data()["runs"]) == 1
     found = trial.etl("status", "--json", code=0).data()
     assert found["rolled_back"] is False
     assert "Rolled back" not in trial.etl("status", code=0).out
     trial.delta(code=0)
     trial.verify(code=0)
+    trial.platform.log.clear()
     trial.etl("rollback", code=0, said="y\n")
+    read = [one.query["offset"] for one in trial.platform.calls("GET", "contacts")]
+    assert read.count("0") == 1  # the list, from its first page, once
     assert trial.platform.tables["contacts"] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Undo what etl wrote to 2 rows in .*; what people have edited since stays "),
+        (("--run", "2"), "Undo what run 2 wrote to 1 row in .*; what people have edited since stays "),
+        (("--force",), "Undo what etl wrote to 2 rows in .*; what people have edited since goes as well "),
+    ],
+)
+def test_the_question_before_a_rollback_says_what_it_takes(trial: Project, options: tuple[str, ...], words: str) -> None:
+    """Rows are counted, not writes; what a run wrote, and what becomes of the work of people, is said."""
+    trial.full()
+    trial.platform.tables["people"][0]["name"] = "Changed in the source"
+    trial.delta(code=0)
+    assert re.search(words, trial.etl("rollback", *options, code=130, said="n\n").err)
+    looked = trial.etl("rollback", "--dry-run", code=0).out
+    assert "A rollback would: delete the rows of 2 writes; pass over 1 write to rows that go. Nothing was changed" in looked
+
+
+def test_people_who_edit_while_a_question_waits_keep_their_work(trial: Project) -> None:
+    """What stays is looked for after the answer."""
+    trial.full()
+    program = f"{sys.executable} -m workbench rollback spec.yaml --env live"
+    asking = subprocess.Popen(
+        program.split(), cwd=trial.folder, env={**os.environ, **trial.env}, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert asking.stdin and asking.stderr
+    assert "Undo what etl wrote to 2 rows" in asking.stderr.read(60)
+    trial.platform.tables["contacts"][0]["name"] = "Changed by people"
+    asking.communicate("y\n", timeout=60)
+    assert asking.returncode == 1
+    assert [row["name"] for row in trial.platform.tables["contacts"]] == ["Changed by people"]
 
 
 def test_what_is_kept_is_one_number(trial: Project) -> None:

@@ -688,3 +688,16 @@ def test_what_changes_right_after_a_write_is_lost_beside_peoples_edit(serve: Ser
     trial.platform.after.append(garbled)
     found = next(one for one in trial.delta(code=1)["records"] if one["key"] == "people/3")
     assert {one["target"]: one["state"] for one in found["fields"]}["phone"] == "lost"
+
+
+@pytest.mark.parametrize("people", [{}, {"name": "Changed by people"}], ids=["nobody", "beside"])
+def test_what_cannot_be_emptied_is_not_called_peoples(people: Row, serve: Serve, tmp_path: Path) -> None:
+    """The value of a field that was emptied in the source stays ours, and lost, when people change its row elsewhere."""
+    trial = contacts(serve, tmp_path, many=1)
+    trial.full()
+    trial.platform.tables["people"][0]["email"] = None
+    trial.delta()
+    trial.platform.tables["contacts"][0].update(people)
+    (row,) = (one for one in trial.verify(code=1)["records"] if one["object"] == "contacts")
+    (email,) = (one for one in row["fields"] if one["target"] == "email")
+    assert (email["state"], email["reason"]) == ("lost", "emptied in the source; the destination cannot empty this field")

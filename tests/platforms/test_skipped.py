@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.platforms.conftest import Serve
+from tests.platforms.platform import Answer
 from tests.platforms.project import Done, Project
 from tests.platforms.trials import firms_and_people
 
@@ -132,3 +133,50 @@ def test_what_fails_before_it_is_sent_is_judged_after_a_plan(serve: Serve, tmp_p
     trial.etl("plan")
     after = trial.verify()["verdict"]
     assert (before["failed"], after["failed"], after["skipped"]) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(("policy", "counted"), [("skip", (2, 1)), ("fail", (0, 3))])
+def test_what_leans_on_a_refused_row_is_judged_after_a_plan(
+    policy: str, counted: tuple[int, int], serve: Serve, tmp_path: Path
+) -> None:
+    """A record that could not be written after all, for the row that it names was refused, is as skipped or as failed after a plan."""
+    trial = firms_and_people(serve, tmp_path, 4)
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = {**LOOKED_UP, "on_miss": policy}
+    trial.write_spec(spec)
+    for person, firm in zip(trial.platform.tables["people"], (1, 1, 2, 2), strict=True):
+        person["firm"] = firm
+    refused = trial.platform.tables["firms"][0]["name"]
+    trial.platform.before.append(
+        lambda _, one: Answer(422, {"error": "no"}) if one.creates("companies") and one.body["name"] == refused else None
+    )
+    trial.full(code=1)
+    before = trial.verify()["verdict"]
+    trial.etl("plan")
+    after = trial.verify()["verdict"]
+    assert [(said["skipped"], said["failed"], said["missing"]) for said in (before, after)] == [(*counted, 0)] * 2
+    assert status(trial) == counted[0]
+
+
+def test_a_record_whose_row_is_there_is_not_counted(serve: Serve, tmp_path: Path) -> None:
+    """A contact that has arrived, and is skipped since its firm left, has arrived: by every command, and by the status."""
+    trial = start(serve, tmp_path)
+    for person in trial.platform.tables["people"]:
+        person["firm"] = 1
+    trial.full()
+    trial.platform.tables["people"][0]["firm"] = 99
+    trial.delta()
+    assert [told(trial, "verify"), status(trial)] == [0, 0]
+
+
+def test_a_record_whose_row_was_taken_back_is_counted_again(serve: Serve, tmp_path: Path) -> None:
+    """It has no row any more: what the plan says of one that has is not kept, and the next run skips it."""
+    trial = start(serve, tmp_path)
+    for person in trial.platform.tables["people"]:
+        person["firm"] = 1
+    trial.full()
+    trial.platform.tables["people"][0]["firm"] = 99
+    trial.delta()
+    trial.rollback(code=0)
+    trial.run()
+    assert [told(trial, "verify"), status(trial)] == [1, 1]

@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 from engine.cli.environment import accounts
 from engine.language.compile import load_migration
 from engine.pipeline import migrate
-from engine.report.document import STATES, build, write_csv
+from engine.report.document import STATES, WRITTEN, build, write_csv
 from engine.report.page import (
     PARTS,
     digest,
@@ -147,6 +147,8 @@ def verified() -> dict[str, Any]:
             "reasons",
         ):
             row.pop(word)
+    for word in WRITTEN:
+        made["verdict"].pop(word)
     empty: dict[str, Any] = {
         "sample": None,
         "provisioned": None,
@@ -515,6 +517,28 @@ def test_the_verdict_says_where_fields_are_lost(tab: Tab, arrived: int, more: st
     told = tab.js("return document.querySelector('#verdict .fields').textContent")
     assert told.startswith("Fields of all records: ") and " 11 lost, " in told
     assert told.endswith(f" empty.{more}")
+
+
+@browser
+def test_a_verification_shows_no_count_of_writing(tab: Tab) -> None:
+    """What `verify` does not count is not shown as nothing: neither above nor as columns of the objects; a run shows both."""
+    for name, wrote in (("plain", True), ("verified", False)):
+        tab.open(DOCUMENTS[name]())
+        assert ("created" in tab.js("return byId('verdict').textContent")) is wrote
+        heads = tab.js("return [...document.querySelectorAll('#objects thead th')].map((cell) => cell.textContent)")
+        assert [word in heads for word in ("Records", "created", "failed", "Minimum")] == [True, wrote, wrote, wrote]
+        assert tab.js("return document.querySelector('#objects tbody tr:last-child').children.length") == len(heads)
+
+
+@browser
+@pytest.mark.parametrize(("command", "all_arrived"), [("run", False), ("verify", False), ("run --delta", True), ("run --failed", True)])
+def test_what_a_run_in_part_skips_is_not_missed(tab: Tab, command: str, all_arrived: bool) -> None:
+    """Of a command that compares just what it wrote, skipped records are no part of the whole."""
+    made = plain()
+    made["verdict"] |= {"arrived": 5, "skipped": 2, "missing": 0, "failed": 0}
+    tab.open(made | {"command": command})
+    told = tab.js("return document.getElementById('verdict-title').textContent")
+    assert told.startswith("All 5 records arrived, " if all_arrived else "5 of 7 records arrived, ")
 
 
 @browser

@@ -231,7 +231,7 @@ def test_a_pipe_gets_one_plain_line_for_each_thing() -> None:
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_verify_without_counts_of_writing_is_shown(terminal: bool) -> None:
-    """A report that wrote nothing has no counts; its columns show a dash."""
+    """A report that wrote nothing has no counts, and none is shown; its columns show a dash."""
     written = (
         "created",
         "updated",
@@ -246,7 +246,10 @@ def test_a_verify_without_counts_of_writing_is_shown(terminal: bool) -> None:
         "reasons",
     )
     objects = [{key: value for key, value in row.items() if key not in written} for row in REPORT["objects"]]
-    assert "Object 3" in printed(report(objects=objects, sample=None, provisioned=None), terminal=terminal)
+    told = {key: value for key, value in verdict(failed=1).items() if key not in written or key == "skipped"} | {"failed": 1}
+    text = printed(report(objects=objects, sample=None, provisioned=None, verdict=told), terminal=terminal)
+    assert "Object 3" in text
+    assert "1 failed\n" in text and "created" not in text
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -210,14 +210,13 @@ function heading() {
   const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 12)}`];
   add(byId("top"), [el("h1", {}, value(report.title, "name")), el("p.facts", {}, facts.map((text) => el("span", {}, value(text, "name"))))]);
 }
-const WRITTEN = ["arrived", "created", "updated", "adopted", "deleted"];
 function unchanged(told) {
-  if (!report.command.endsWith("--delta") || WRITTEN.some((word) => told[word])) return "";
+  if (!report.command.endsWith("--delta") || ["arrived", "created", "updated", "adopted", "deleted"].some((word) => told[word])) return "";
   if (!told.failed && !told.missing) return "Nothing had changed";
   return told.changed === 0 ? "Nothing had changed in the source" : "";
 }
 function arrival(told) {
-  const all = told.arrived + told.missing + (/--(delta|failed)$/.test(report.command) ? 0 : told.skipped) + told.failed;
+  const all = told.arrived + told.missing + (byId("main").dataset.inPart ? 0 : told.skipped) + told.failed;
   if (!all) return "No records were compared";
   return told.arrived === all ? `All ${many(all, "record")} arrived` : `${count(told.arrived)} of ${many(all, "record")} arrived`;
 }
@@ -234,11 +233,11 @@ function verdict() {
   const elsewhere = told.fields.lost - told.lost_in_arrived;
   const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
-  const written = `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.${outside}`;
+  const written = ACTIONS.length ? `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.` : "This run only read and compared.";
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
     el("h2", { id: "verdict-title", tabindex: -1 }, unchanged(told) || arrival(told), ", ", el("strong", {}, attention(told)), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
-    el("p", {}, written), stateBar(told.fields, FIELD_STATES, 14),
+    el("p", {}, written, outside), stateBar(told.fields, FIELD_STATES, 14),
     el("p.muted.fields", {}, "Fields of all records: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), ".", elsewhere ? ` Lost in records that did not arrive: ${count(elsewhere)}.` : ""),
     report.notices.map((text) => el("p.notice", {}, value(text, "name"))));
 }
@@ -273,14 +272,15 @@ function sampleSection() {
     el("p", {}, `${many(sample.chosen, "source record")} chosen (${count(sample.wanted)} asked for); they show ${count(sample.covered)} of ${count(sample.features)} features found in the data.`),
     el("p", {}, value(sample.how, "name")));
 }
-const ACTIONS = ["created", "updated", "unchanged", "skipped", "failed", "adopted", ...(report.verdict.deleted ? ["deleted"] : [])];
+const [ACTIONS, PRICES] = report.verdict.created === undefined ? [[], []] // of a verification, which writes nothing
+  : [["created", "updated", "unchanged", "skipped", "failed", "adopted", ...(report.verdict.deleted ? ["deleted"] : [])], ["cost", "least"]];
 function objectTable() {
   const rows = report.objects.map((row) => [
     el("div", {}, value(row.label, "name"), el("div.muted", {}, value(`${row.from.join(", ")} → ${row.to}`, "key")), (row.reasons || []).slice(0, 3).map((text) => el(".why", {}, value(text, "name")))),
-    count(row.records), ACTIONS.map((name) => zero(row[name])), stateBar(row.fields, FIELD_STATES), zero(row.cost), zero(row.least),
+    count(row.records), ACTIONS.map((name) => zero(row[name])), stateBar(row.fields, FIELD_STATES), PRICES.map((name) => zero(row[name])),
   ].flat());
-  rows.push(["All objects", count(sum(report.objects, "records")), ...ACTIONS.map((name) => zero(sum(report.objects, name))), stateBar(report.verdict.fields, FIELD_STATES), zero(sum(report.objects, "cost")), zero(sum(report.objects, "least"))]);
-  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], [costUnit()[0].toUpperCase() + costUnit().slice(1), "number"], ["Minimum", "number"]];
+  rows.push(["All objects", count(sum(report.objects, "records")), ...ACTIONS.map((name) => zero(sum(report.objects, name))), stateBar(report.verdict.fields, FIELD_STATES), ...PRICES.map((name) => zero(sum(report.objects, name)))]);
+  const heads = [["Object"], ["Records", "number"], ...ACTIONS.map((name) => [name, "number"]), ["Fields", "bars"], ...(PRICES.length ? [[costUnit()[0].toUpperCase() + costUnit().slice(1), "number"], ["Minimum", "number"]] : [])];
   return section("objects", "Objects", table("Objects and what became of them", heads, rows, ".totalled"), legend(FIELD_STATES), costLine(), provisionedLine());
 }
 const zero = (number) => number === undefined ? "" : number ? count(number) : el("span.muted", {}, "0");
