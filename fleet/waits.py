@@ -9,8 +9,8 @@ from __future__ import annotations
 # -- who lives
 
 HEARTBEAT = 5.0  # between two signs of life of a worker, and its looks for others that are gone
-# without one a worker is taken for dead: several HEARTBEATs may be lost, and a worker that is stopped
-# gives none more, but waits ENDS for its turns
+# without one a worker is taken for dead: several HEARTBEATs may be lost, and a worker that was
+# stopped gives none any more, but waits ENDS for its turns
 DEAD = 37.0
 
 # -- a turn and its worker
