@@ -180,7 +180,7 @@ def _leave(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> None:
     """The link that a successful write leaves, or takes away."""
     write = outcome.write
     if write.action == "delete":
-        drop_link(ledger.connection, write.object, write.key)
+        drop_link(ledger.connection, write.object, write.key, write.dest_id)
         ledger.clear_findings(MERGED, write.object, write.key)
     elif write.action in ("create", "update") and write.origin != RESTORED:
         link = link_after(run, outcome, codec)

@@ -220,7 +220,7 @@ def _commit(
     clear_findings(connection, "write", entry.object, [entry.key])
     link = link_of(connection, entry.object, entry.key)
     if entry.action == "delete":
-        drop_link(connection, entry.object, entry.key)
+        drop_link(connection, entry.object, entry.key, entry.dest_id)
     elif entry.action == "create":
         made = link_after(
             look.run, structs.replace(outcome, dest_id=row_id), look.codec

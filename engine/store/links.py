@@ -249,11 +249,18 @@ def save_links(connection: sa.Connection, found: Sequence[Link]) -> None:
     upsert(connection, links, rows, ["object", "key"])
 
 
-def drop_link(connection: sa.Connection, name: str, key: str) -> None:
-    """Forget a link."""
-    connection.execute(
-        links.delete().where(links.c.object == name, links.c.key == key)
-    )
+def drop_link(
+    connection: sa.Connection, name: str, key: str, row: str = ""
+) -> None:
+    """Forget a link; with `row`, which is gone, none to another: one that was made anew may stand
+    in its place.
+    """
+    query = links.delete().where(links.c.object == name, links.c.key == key)
+    if row:
+        query = query.where(
+            (links.c.dest_id == row) | (links.c.origin == MERGED)
+        )
+    connection.execute(query)
 
 
 def link_of(connection: sa.Connection, name: str, key: str) -> Link | None:

@@ -25,6 +25,7 @@ from engine.store.tables import (
     drafts,
     from_text,
     insert_into,
+    paged,
     recall_in,
     records,
     refs,
@@ -243,21 +244,11 @@ def dependents_of(
     store: Store, name: str, changed: frozenset[str]
 ) -> Iterator[str]:
     """The records of an object whose drafts looked at any of these."""
-    after = ""
-    while True:
-        query = sa.select(dependencies.c.record, dependencies.c.found).where(
-            dependencies.c.object == name, dependencies.c.record > after
-        )
-        with store.begin() as connection:
-            rows = connection.execute(
-                query.order_by(dependencies.c.record).limit(AT_ONCE)
-            ).all()
-        for record, found in rows:
-            if not changed.isdisjoint(from_text(found)):
-                yield record
-        if len(rows) < AT_ONCE:
-            return
-        after = rows[-1][0]
+    query = sa.select(dependencies).where(dependencies.c.object == name)
+    for rows in paged(store, query, dependencies.c.record, batch=AT_ONCE):
+        for row in rows:
+            if not changed.isdisjoint(from_text(row.found)):
+                yield row.record
 
 
 # -- the drafts of some records

@@ -113,6 +113,21 @@ def test_an_option_that_people_renamed_is_used(
     trial.verify(code=0)
 
 
+def test_a_field_made_anew_stays_with_rows_that_stay(serve: Serve, tmp_path: Path) -> None:
+    """However often a rollback is repeated: that the old field is gone says nothing of the new one."""
+    trial = members(serve, tmp_path)
+    platform = trial.platform
+    trial.full(code=0)
+    delete_field(platform, "Tax id")
+    trial.delta(ON_REQUEST)
+    for row in platform.tables["contacts"]:
+        row["name"] += " (spoke to her)"
+    for _ in range(3):
+        trial.rollback()
+        assert labels(platform) == ["Tax id", "Tier"]
+        assert sorted(values(platform, "Tax id").values()) == sorted(TAXES.values())
+
+
 def test_a_field_that_people_deleted_is_reported_and_not_made_anew(
     serve: Serve, tmp_path: Path
 ) -> None:
