@@ -299,7 +299,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     said = [f"a person is needed for {', '.join(needed)}"] if needed else []
     said += [needing(findings, "finding")] if findings else []
     more = sum(row.get("changed_attention") or 0 for row in rows)
-    said += [f"{more:,} more of the last deltas"] if more else []
+    said += [f"{more:,} in the reports of the last deltas"] if more else []
     left = without_workers(rows)
     lacking = sorted({row["version"] for row in rows if row["name"] in left})
     said += (

@@ -326,7 +326,7 @@ def show_status(
             console,
             f"Rolled back: {text}; what is listed below was found before",
         )
-    _counts(console, "In the destination", "Object", found["linked"])
+    _counts(console, "Linked in the destination", "Object", found["linked"])
     if found["skipped"]:
         line(console, "")
         line(console, f"{found['skipped']:,} skipped")
@@ -415,7 +415,7 @@ def _attention(
         f"{' '.join(filter(None, (*about(item), item['field'])))}: {item['text']}"
         for item in first
     ]
-    _listed(console, "Needs attention", lines, waiting)
+    _listed(console, "Findings that need attention", lines, waiting)
 
 
 def _listed(

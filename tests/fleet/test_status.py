@@ -68,7 +68,7 @@ def test_figures_stay_until_there_are_others(engine: sa.Engine) -> None:
     assert counted(engine) == (324, 54, None, None)
     ended(engine, "delta", DELTA)
     assert counted(engine) == (324, 54, 3, 7)
-    assert "54 findings need attention; 7 more of the last deltas" in status.summary(status.collected(engine))
+    assert "54 findings need attention; 7 in the reports of the last deltas" in status.summary(status.collected(engine))
     of, turn = begun(engine, Goal("verify"))
     assert counted(engine) == (324, 54, 3, 7)
     turns.end(engine, turn, of, Ended(0), Next("idle"), time.time(), RUN | {"arrived": 325})

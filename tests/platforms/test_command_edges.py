@@ -472,3 +472,11 @@ def test_a_delta_does_not_fill_an_account_that_was_rolled_back(trial: Project) -
     trial.run(code=0)
     trial.delta(code=0)
     assert len(trial.platform.tables["contacts"]) == made
+
+
+def test_a_report_of_what_was_taken_back_says_so(trial: Project) -> None:
+    """`etl report` shows what the last run left; whether a rollback has come since is told beside it."""
+    trial.full(code=0)
+    assert "taken this back" not in trial.etl("report", code=0).err
+    trial.rollback(code=0)
+    assert "a rollback has taken this back since; etl status" in trial.etl("report", code=0).err

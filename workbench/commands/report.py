@@ -17,8 +17,10 @@ from engine.cli.environment import variables
 from engine.cli.options import machine
 from engine.errors import UsageError
 from engine.language.compile import load_migration
+from engine.library.commands import is_rolled_back
 from engine.report import terminal
 from engine.report.page import write_html
+from engine.store.journal import all_runs
 from workbench.commands.options import from_environment, stored
 from workbench.staged import staged
 
@@ -37,7 +39,9 @@ SOON = 5.0  # seconds after which an opener that has not given up has opened som
 @machine
 def report_command(spec: Path, opens: bool, **options: Any) -> None:
     """Show the report of the last run, and where its page is. Makes no call."""
-    folder = _folder(spec, options["store"], options["environment"])
+    folder, is_taken_back = _of_store(
+        spec, options["store"], options["environment"]
+    )
     files = {
         kind: folder / f"report.{kind}" for kind in ("html", "json", "csv")
     }
@@ -52,6 +56,11 @@ def report_command(spec: Path, opens: bool, **options: Any) -> None:
     else:
         terminal.show(
             report, Console(), {kind: str(path) for kind, path in files.items()}
+        )
+    if is_taken_back:
+        click.echo(
+            f"a rollback has taken this back since; etl status {spec} tells what stayed",
+            err=True,
         )
     if opens and not _opened(files["html"]):
         click.echo(
@@ -81,9 +90,16 @@ def _opened(page: Path) -> bool:
         return True  # a browser that it has become
 
 
-def _folder(spec: Path, store: str | None, environment: str) -> Path:
-    """Where the runs of a store leave their reports."""
+def _of_store(
+    spec: Path, store: str | None, environment: str
+) -> tuple[Path, bool]:
+    """Where the runs of a store leave their reports, and whether the last was taken back."""
     migration = load_migration(spec, variables())
+    folder, commands = Path("var"), list[str]()
     with staged(migration, store or environment) as kept:
-        folder = kept.folder if kept else Path("var")
-    return folder / f"{migration.spec.name}.{environment}.report"
+        if kept:
+            folder = kept.folder
+            with kept.begin() as connection:
+                commands = [row["command"] for row in all_runs(connection)]
+    name = f"{migration.spec.name}.{environment}.report"
+    return folder / name, is_rolled_back(commands)
