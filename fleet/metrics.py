@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from engine.errors import UsageError
 from fleet.ending import State
 from fleet.status import looked
+from fleet.waits import DEAD
 
 Row = Mapping[str, Any]
 FIGURES = {
@@ -57,7 +58,7 @@ class Migrations(Collector):
 def _workers(versions: Mapping[str, int]) -> GaugeMetricFamily:
     gauge = GaugeMetricFamily(
         "etl_fleet_workers",
-        "workers that were seen within 35 seconds",
+        f"workers that were seen within {DEAD:.0f} seconds",
         labels=("version",),
     )
     for version, many in versions.items():

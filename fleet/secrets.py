@@ -169,14 +169,25 @@ def _written(folder: Path | None, reference: str) -> str:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(
-            f"the secrets {file} cannot be read: {reason}"
-        ) from None
+        told = f"the secrets {file} cannot be read: {reason}"
+        if _is_away(folder, error):
+            raise Unavailable(
+                f"{told} – look after that folder on that machine"
+            ) from None
+        raise UsageError(told) from None
     if others and os.name == "posix":
         raise UsageError(
             f"the secrets {file} can be read by others – chmod 600 {file}"
         )
     return text
+
+
+def _is_away(folder: Path, error: Exception) -> bool:
+    """Whether the secrets of all are away: their disk fails, or nothing is mounted there."""
+    if isinstance(error, FileNotFoundError):
+        return not any(folder.glob("*.env"))
+    of_one = (PermissionError, IsADirectoryError, UnicodeError)
+    return not isinstance(error, of_one)
 
 
 async def _printed(command: str, reference: str) -> str:

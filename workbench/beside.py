@@ -87,7 +87,7 @@ def _of_the_rest(
         for item in error.diagnostics:
             follows = item.where in fields or _names(item) & gone.names
             is_obscure = any(item.path.startswith(above) for above in obscure)
-            if not follows and (item.code in OF_STEPS or not is_obscure):
+            if item.code in OF_STEPS or not (follows or is_obscure):
                 yield item
 
 

@@ -10,7 +10,7 @@ import click
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
-from engine.library.commands import is_rolled_back
+from engine.library.commands import is_taken_back
 from engine.library.reports import verdicts
 from engine.report import screens
 from engine.report.document import skipped_in, told
@@ -45,7 +45,7 @@ def status(**options: Any) -> None:
             "migration": run.spec.name,
             "environment": settings.environment,
             "runs": known,
-            "rolled_back": is_rolled_back([row["command"] for row in known]),
+            "rolled_back": is_taken_back(connection, known),
             "kept": count_rows(connection, ("kept",)),
             "read": {
                 name: cursor.rows

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from engine import pipeline
 from engine.errors import UnsafePlan, UsageError
 from engine.library.opening import begun
 from engine.pipeline import Result
 from engine.plan.renames import carry_over
+from engine.report.words import REFUSED
 from engine.session import Run
-from engine.store.journal import all_runs
+from engine.store.journal import all_runs, count_rows
 from engine.store.links import links_of
 from engine.store.records import sample
 from engine.verify.compare import everything, records_of, writes_of
@@ -65,6 +68,14 @@ def is_rolled_back(commands: Sequence[str]) -> bool:
     return "rollback" in commands and not _since_rollback(commands)
 
 
+def is_taken_back(
+    connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether what was migrated was taken back since, and not just the writes of one run."""
+    commands = [row["command"] for row in runs]
+    return is_rolled_back(commands) and not count_rows(connection, ("done",))
+
+
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
     """The records that rows still stand for: a rollback keeps what people have changed."""
     with run.store.begin() as connection:
@@ -87,10 +98,17 @@ def _since_rollback(commands: Sequence[str]) -> list[str]:
 
 
 def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether drafts were made after the last run had ended: no run has tried to write those."""
-    commands = [row["command"].partition(" ")[0] for row in runs]
-    last = len(commands) - 1 - commands[::-1].index("run")
-    return runs[last]["outcome"] == "done" and "plan" in commands[last:]
+    """Whether drafts were made after the last run had ended: no run has tried to write those. One
+    that was refused has made a plan and no more.
+    """
+    is_planned = False
+    for row in reversed(runs):
+        command = row["command"].partition(" ")[0]
+        if command == "plan" or row["outcome"].startswith(REFUSED):
+            is_planned = True
+        elif command == "run":
+            return is_planned and row["outcome"] == "done"
+    return is_planned
 
 
 def ready_to_undo(

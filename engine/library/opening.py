@@ -21,11 +21,16 @@ from engine.connector.auth import Account, Accounts
 from engine.connector.load import SHIPPED, connector_file
 from engine.connector.rate_limit import Clock
 from engine.destination.rows import FIELDS
-from engine.errors import EtlError, UsageError
+from engine.errors import (
+    EtlError,
+    QuotaExhausted,
+    UnsafePlan,
+    UsageError,
+)
 from engine.extract.accounts import belongs
 from engine.language.compile import Migration, load_migration, shown
 from engine.library.events import calls_to_logger, to_logger
-from engine.report.words import counted
+from engine.report.words import PAUSED, REFUSED, counted
 from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import HOLDS, lease
@@ -278,13 +283,21 @@ def _told(run: Run, command: str) -> Iterator[None]:
         outcome = told = "done"
     except EtlError as error:
         # the store keeps the message; a log is told no more than what kind it is of
-        outcome = run.source.redact(run.destination.redact(str(error)))[:500]
+        said = run.source.redact(run.destination.redact(str(error)))
+        outcome = f"{_kind(error)}{said}"[:500]
         told = type(error).__name__
         raise
     finally:
         with run.store.begin() as connection:
             end_run(connection, run.id, run.clock.now(), outcome)
         run.log(Event("run ends", run.id, text=told))
+
+
+def _kind(error: EtlError) -> str:
+    """What the store says before the message of an end that is no failure."""
+    if isinstance(error, QuotaExhausted):
+        return PAUSED
+    return REFUSED if isinstance(error, UnsafePlan) else ""
 
 
 def begun(run: Run, spec: Path, environment: str) -> list[dict[str, Any]]:

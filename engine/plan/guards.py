@@ -128,9 +128,9 @@ def _rewritten(run: Run, step: Step, there: int) -> Iterator[str]:
 
 def _most(fields: Counter[str]) -> str:
     """The fields that would change most, each with how often."""
-    told = fields.most_common(TOLD)
-    more = [f"{len(fields) - TOLD} more fields"] * (len(fields) > TOLD)
-    return ", ".join([*(f"{name} in {many}" for name, many in told), *more])
+    told = [f"{name} in {many}" for name, many in fields.most_common(TOLD)]
+    more = [f"{len(fields) - TOLD} more"] * (len(fields) > TOLD)
+    return ", ".join([*told, *more])
 
 
 def _deleted(run: Run, step: Step, have: int) -> list[str]:

@@ -29,7 +29,7 @@ from engine.report.terminal import (
     table,
     to_know,
 )
-from engine.report.words import counted
+from engine.report.words import PAUSED, REFUSED, counted
 
 UNDOING = {  # what becomes of a write
     "delete": "delete the rows of {}",
@@ -347,6 +347,8 @@ def show_status(
 
 def _outcome(run: Mapping[str, Any]) -> str:
     """How a run ended, and how many records need attention after it."""
+    if run["outcome"].startswith((PAUSED, REFUSED)):
+        return str(run["outcome"])
     if run["outcome"] not in ENDINGS:
         return f"failed: {run['outcome']}"
     waiting = (run["verdict"] or {}).get("need_attention")

@@ -63,6 +63,11 @@ _OWN = {
 }
 
 
+# what the store says before the message of a run's end that is no failure
+PAUSED = "paused: "
+REFUSED = "refused: "
+
+
 def in_part(command: str) -> bool:
     """Whether a command compares just what it wrote; what it skips it has not looked at again."""
     return command.endswith(("--delta", "--failed"))

@@ -671,6 +671,7 @@ def test_findings_are_news_once(url: str, engine: sa.Engine, project: Path) -> N
     assert told(1).reason == "1 finding needs attention, the same as before"
     for word in ("missing", "failed", "lost_in_arrived"):  # a report does not list all of a large run
         assert told(1, **{word: 1}).what == "attention" and told(1, **{word: 1}).what == "done"
+        told(1)
     good = News("acme", "verify", "done", 0, "", 0.0)
     assert asyncio.run(worker._counted(engine, good, 1 << 40, {"attention": 1})) == good
     away = database.connect("postgresql://nobody@127.0.0.1:1/none")

@@ -275,6 +275,11 @@ def test_a_folder_of_secrets_that_is_away_is_asked_again(tmp_path: Path) -> None
     """A disk that is not there says nothing of one migration: nobody is needed for each of them."""
     with pytest.raises(Unavailable, match="is not there"):
         asyncio.run(variables(Secrets(tmp_path / "away"), "acme"))
+    with pytest.raises(Unavailable, match="look after that folder"):  # nothing is mounted there
+        asyncio.run(variables(Secrets(tmp_path), "acme"))
+    (tmp_path / "bolt.env").touch(0o600)
+    with pytest.raises(UsageError):
+        asyncio.run(variables(Secrets(tmp_path), "acme"))
 
 
 def test_secrets_are_printed_by_a_command() -> None:

@@ -87,7 +87,7 @@ def test_updates(update: int, adopt: int, linked: int, words: str, tmp_path: Pat
         ([["name"]] * 5, "more than 30%: name in 5 – "),
         ([["phone"], *[["name", "email"]] * 3, ["name"]], "more than 30%: name in 4, email in 3, phone in 1 – "),
         ([["name", "email", "phone", "note", "score"], *[["name", "email", "phone"]] * 4],
-         "more than 30%: name in 5, email in 5, phone in 5, 2 more fields – "),
+         "more than 30%: name in 5, email in 5, phone in 5, 2 more – "),
         ([["name"]] * 1203, "name in 1203 – "),
     ],
 )  # fmt: skip

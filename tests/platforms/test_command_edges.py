@@ -37,7 +37,12 @@ ETL = (sys.executable, "-m", "workbench")
 @pytest.fixture
 def trial(serve: Serve, tmp_path: Path) -> Project:
     """Two people who become contacts."""
-    platform = serve(people=[{"id": at, "name": f"Person {at}"} for at in (1, 2)], contacts=[])
+    return contacts(serve, tmp_path, [{"id": at, "name": f"Person {at}"} for at in (1, 2)])
+
+
+def contacts(serve: Serve, tmp_path: Path, people: list[dict[str, Any]]) -> Project:
+    """People who become contacts."""
+    platform = serve(people=people, contacts=[])
     source = {"people": readable("people", name="text")}
     destination = {"contacts": writable("contacts", ["name"], name="text")}
     objects = {"contacts": mapped("people", "contacts", {"name": "name"})}
@@ -480,3 +485,28 @@ def test_a_report_of_what_was_taken_back_says_so(trial: Project) -> None:
     assert "taken this back" not in trial.etl("report", code=0).err
     trial.rollback(code=0)
     assert "a rollback has taken this back since; etl status" in trial.etl("report", code=0).err
+
+
+def test_a_rollback_of_one_run_is_none_of_everything(trial: Project) -> None:
+    """What a later run made stands: a status says nothing else, and a report of it counts."""
+    trial.full(code=0)
+    trial.rollback(code=0)
+    trial.full(code=0)
+    trial.etl("rollback", "--run", "1", "--yes", code=0)
+    assert len(trial.platform.tables["contacts"]) == 2
+    assert not trial.etl("status", "--json", code=0).data()["rolled_back"]
+    assert "Rolled back" not in trial.etl("status", code=0).out
+    assert "taken this back" not in trial.etl("report", code=0).err
+
+
+def test_a_refused_run_leaves_nothing_to_verify(serve: Serve, tmp_path: Path) -> None:
+    """What it planned nobody has tried to write: a verification judges what was written before, and finds it whole."""
+    people = [{"id": at, "name": f"Person {at}"} for at in range(1, 31)]
+    trial = contacts(serve, tmp_path, people)
+    (tmp_path / "ungated").touch()
+    trial.etl("run", "--sample", "12", code=0)
+    trial.write_spec(migration({"contacts": mapped("people", "contacts", {"name": {"from": "name", "using": "text.upper"}})}))
+    assert "would be rewritten" in trial.etl("run", code=4).err
+    assert outcomes(trial)[-1].startswith("refused: ")
+    verdict = trial.verify(code=None)["verdict"]
+    assert (verdict["missing"], verdict["failed"]) == (0, 0) and 12 <= verdict["arrived"] < 30

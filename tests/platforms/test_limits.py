@@ -48,6 +48,8 @@ def test_a_run_pauses_when_the_writes_of_a_day_are_spent(serve: Serve, tmp_path:
     done = found.etl("run", code=75)
     assert "writes" in done.err
     assert made(found.platform) == 4
+    (run,) = found.etl("status", "--json", code=0).data()["runs"]
+    assert run["outcome"].startswith("paused: ")
     found.etl("verify", code=1)  # reading is not held up
 
 

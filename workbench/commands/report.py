@@ -17,7 +17,7 @@ from engine.cli.environment import variables
 from engine.cli.options import machine
 from engine.errors import UsageError
 from engine.language.compile import load_migration
-from engine.library.commands import is_rolled_back
+from engine.library.commands import is_taken_back
 from engine.report import terminal
 from engine.report.page import write_html
 from engine.store.journal import all_runs
@@ -95,11 +95,11 @@ def _of_store(
 ) -> tuple[Path, bool]:
     """Where the runs of a store leave their reports, and whether the last was taken back."""
     migration = load_migration(spec, variables())
-    folder, commands = Path("var"), list[str]()
+    folder, is_gone = Path("var"), False
     with staged(migration, store or environment) as kept:
         if kept:
             folder = kept.folder
             with kept.begin() as connection:
-                commands = [row["command"] for row in all_runs(connection)]
+                is_gone = is_taken_back(connection, all_runs(connection))
     name = f"{migration.spec.name}.{environment}.report"
-    return folder / name, is_rolled_back(commands)
+    return folder / name, is_gone
