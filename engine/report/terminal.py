@@ -29,6 +29,7 @@ COLUMNS = {
     "cost": "cost",  # called as the destination calls it
     "least": "least",
 }
+COMPARED = ("arrived", "missing", "failed", "skipped")
 Row = Sequence[str]
 
 
@@ -146,15 +147,35 @@ def _sum(row: Mapping[str, Any]) -> str:
 
 
 def _objects(report: Report, console: Console) -> None:
+    is_written = "created" in report["verdict"]
+    heads, rows = (_written if is_written else _compared)(report)
+    table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
+
+
+def _compared(report: Report) -> tuple[list[str], list[Row]]:
+    """The objects of a command that only reads, each with what became of its records."""
+    rows: list[Row] = [
+        [
+            row["label"],
+            number(row["records"]),
+            *(number(row["states"].get(state, 0)) for state in COMPARED),
+        ]
+        for row in report["objects"]
+    ]
+    return ["Object", "recs", *COMPARED], rows
+
+
+def _written(report: Report) -> tuple[list[str], list[Row]]:
+    """The objects of a run, each with what was written, and at what cost."""
     columns = COLUMNS | {"cost": cost_unit(report["accounts"]["destination"])}
     if not any(row.get("deleted") for row in report["objects"]):
         del columns["deleted"]
     words, heads = list(columns), ["Object", *columns.values()]
-    rows = [
+    rows: list[Row] = [
         [row["label"], *(number(row.get(word)) for word in words)]
         for row in report["objects"]
     ]
-    table(console, "Objects", heads, rows, numbers=range(1, len(heads)))
+    return heads, rows
 
 
 def _attention(

@@ -231,7 +231,7 @@ def test_a_pipe_gets_one_plain_line_for_each_thing() -> None:
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_verify_without_counts_of_writing_is_shown(terminal: bool) -> None:
-    """A report that wrote nothing has no counts, and none is shown; its columns show a dash."""
+    """A report that wrote nothing has no counts, and none is shown: its columns say what became of the records."""
     written = (
         "created",
         "updated",
@@ -250,6 +250,8 @@ def test_a_verify_without_counts_of_writing_is_shown(terminal: bool) -> None:
     text = printed(report(objects=objects, sample=None, provisioned=None, verdict=told), terminal=terminal)
     assert "Object 3" in text
     assert "1 failed\n" in text and "created" not in text
+    heads = next(line for line in text.splitlines() if "recs" in line)
+    assert "missing" in heads and not {"new", "same", "least"} & set(heads.split())
 
 
 @pytest.mark.parametrize("width", [80, 120])
