@@ -16,7 +16,6 @@ from engine.config.validation import check_shape
 from engine.config.variables import expand
 from engine.errors import Diagnostic, SpecError
 from engine.language.compile import load_migration
-from engine.values import dig
 
 # what is wrong with a step, whatever else is
 OF_STEPS = ("unknown-step", "bad-argument")
@@ -25,6 +24,8 @@ NAMING = ("settings", "languages", "users", "custom_fields", "pipelines")
 OF_AN_OBJECT = ("related", "children", "each")
 # stands for what every spec has to have, and this one has not
 STAND_IN = "left_out"
+# faults of the shape beyond which they are told alone: each is looked for in the whole spec
+MOST = 200
 ROUNDS = 20  # each takes out what is one level further up
 
 _MEANT = re.compile(r"did you mean '(.+)'\?")
@@ -59,7 +60,7 @@ def beside_shape(
     """
     document, _ = expand(document, env)
     faults = check_shape(document, "spec")
-    if not faults:
+    if not faults or len(faults) > MOST:
         return Beside()
     meant = _as_meant(document, faults)
     left = check_shape(meant, "spec")
@@ -112,6 +113,18 @@ def _keys_of(document: Document, item: Diagnostic) -> list[Keys]:
     return found or [()]
 
 
+def _at(data: Any, keys: Keys) -> Any:
+    """What stands in a place, by its very keys: `*` is a key like any other; None for nothing."""
+    for key in keys:
+        if isinstance(data, dict):
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int):
+            data = data[key] if key < len(data) else None
+        else:
+            return None
+    return data
+
+
 # -- what was meant
 
 
@@ -126,7 +139,7 @@ def _as_meant(document: Document, faults: Iterable[Diagnostic]) -> Document:
         if keys
     ]
     for keys, word, code in sorted(misspelt, key=lambda of: -len(of[0])):
-        above = dig(document.data, keys[:-1])
+        above = _at(document.data, keys[:-1])
         if code == "unknown-key":
             document = _renamed(document, above, keys, word)
         elif isinstance(above, dict | list):
@@ -196,8 +209,8 @@ def _stand_in(data: Any) -> None:
 def _lacking(data: Any) -> Iterator[tuple[str, Any]]:
     """What may lack a plan or a resource."""
     for side in ("source", "destination"):
-        yield "plan", dig(data, (side,))
-    objects = dig(data, ("objects",))
+        yield "plan", _at(data, (side,))
+    objects = _at(data, ("objects",))
     for item in objects.values() if isinstance(objects, dict) else ():
         yield "to", item
 
@@ -206,7 +219,7 @@ def _take_out(data: Any, keys: Keys, code: str, gone: _Gone) -> None:
     """A field of an object gives nothing; anything else goes, and so does all of its list."""
     is_field = keys[0:4:2] == ("objects", "fields") and len(keys) > 3
     unit = keys[:4] if is_field else _whole(keys)
-    above = dig(data, unit[:-1])
+    above = _at(data, unit[:-1])
     if not isinstance(above, dict) or unit[-1] not in above:
         return
     if is_field:

@@ -16,7 +16,7 @@ from engine.library.commands import may_undo, ready_to_undo
 from engine.report import screens
 from engine.report.words import counted
 from engine.rollback.undo import rollback as take_back
-from engine.store.journal import UNDOABLE, count_rows
+from engine.store.journal import UNDOABLE, count_rows, entries
 
 LAST_RUN = 2**31 - 1
 
@@ -80,13 +80,20 @@ def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
         title = run.migration.destination.title
         with run.store.begin() as connection:
             rows = count_rows(connection, UNDOABLE, of_run)
+            # the rollback finds out about these, and takes them back as well
+            in_doubt = len(entries(connection, ("intent", "doubt")))
     writer = "etl" if of_run is None else f"run {of_run}"
     edited = "goes as well" if force else "stays"
+    more = f" and {counted(in_doubt, 'write')} of no known outcome" * bool(
+        in_doubt
+    )
     question = (
-        f"Undo what {writer} wrote to {counted(rows, 'row')} in {title}"
+        f"Undo what {writer} wrote to {counted(rows, 'row')}{more} in {title}"
         f" ({settings.environment})? Rows that it made are deleted, others restored; what"
         f" people have edited since {edited}"
     )
-    if rows and not confirmed(question):
-        stay = "stays" if rows == 1 else "stay"
-        raise Declined(f"Nothing was removed; {counted(rows, 'row')} {stay}.")
+    if (rows or in_doubt) and not confirmed(question):
+        stay = "stays" if rows == 1 and not in_doubt else "stay"
+        raise Declined(
+            f"Nothing was removed; {counted(rows, 'row')}{more} {stay}."
+        )

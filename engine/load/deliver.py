@@ -257,7 +257,7 @@ class _Delivery(msgspec.Struct):
         while len(self.ended) < self.group:
             is_idle = not self.ended and len(calls.threads) == calls.room
             try:
-                self.ended.append(calls.ended.get(is_idle and left > down_to))
+                calls.take(self.ended, is_idle and left > down_to)
             except Empty:
                 over = self.ended and time.monotonic() > until
                 if over or left <= down_to:

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -43,6 +45,14 @@ class Workers(msgspec.Struct, Generic[Work, Result], frozen=True):
         is_slow = self.todo.qsize() > 0 and self.ended.qsize() < enough
         if is_slow and len(self.threads) < self.room:
             self.start()
+
+    def take(self, into: list[Ended[Work, Result]], block: bool) -> None:
+        """Add the next that has ended to a list; raises queue.Empty where there is none.
+
+        One step of the interpreter: an interrupt between `get` and `append` would lose a call.
+        """
+        get = partial(self.ended.get, block)
+        into.extend(islice(iter(get, None), 1))
 
     def start(self) -> None:
         """One more thread."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from contextlib import suppress
+from queue import SimpleQueue
 
 import pytest
 
-from engine.load.workers import WORTH_A_THREAD, workers
+from engine.load.workers import WORTH_A_THREAD, Ended, Workers, workers
 
 BREATH = 0.01
 
@@ -43,3 +46,25 @@ def test_nothing_to_do_starts_no_thread() -> None:
             time.sleep(WORTH_A_THREAD)
         crew.wait(BREATH)
         assert len(crew.threads) == 1
+
+
+def test_an_interrupt_loses_nothing_that_has_ended() -> None:
+    """Whenever it comes: what was taken is in the list, and what was not is still there to be taken."""
+    many, rounds = 400, 300
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for turn in range(rounds):
+            crew: Workers[int, int] = Workers(abs, 1, SimpleQueue(), SimpleQueue())
+            for number in range(many):
+                crew.ended.put(Ended(number, number))
+            taken: list[Ended[int, int]] = []
+            with suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.00002 + turn * 0.000001)
+                while crew.ended.qsize():
+                    crew.take(taken, False)
+                time.sleep(0.01)
+            assert [item.work for item in taken] == list(range(len(taken)))
+            assert len(taken) + crew.ended.qsize() == many
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -19,6 +19,7 @@ from engine.cli.options import interval, records, until
 from engine.errors import UsageError
 from engine.report.document import private
 from engine.store.tables import open_store
+from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer, Platform, Request
 from tests.platforms.project import (
@@ -510,3 +511,17 @@ def test_a_refused_run_leaves_nothing_to_verify(serve: Serve, tmp_path: Path) ->
     assert outcomes(trial)[-1].startswith("refused: ")
     verdict = trial.verify(code=None)["verdict"]
     assert (verdict["missing"], verdict["failed"]) == (0, 0) and 12 <= verdict["arrived"] < 30
+
+
+def test_a_rollback_asks_about_writes_in_doubt(trial: Project) -> None:
+    """They may have taken effect, and are then taken back: none goes without an answer."""
+    cut = [odd.dropping("contacts", range(1, 100), method) for method in ("POST", "GET")]
+    trial.platform.after += [*cut]
+    trial.etl("run", "--sample")
+    del trial.platform.after[-2:]
+    assert len(trial.platform.tables["contacts"]) == 2
+    declined = trial.etl("rollback", code=130, said="n\n")
+    assert re.search(r"0 rows and [1-9]\d* writes? of no known outcome", declined.err), declined.err
+    assert len(trial.platform.tables["contacts"]) == 2
+    trial.etl("rollback", code=0, said="y\n")
+    assert not trial.platform.tables["contacts"]
