@@ -122,6 +122,8 @@ def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
         approved(made, acme=accounts)
         made.etl("start", "acme", "run")
         made.wait_for_writes("acme")
+        made.etl("remove", "acme", code=2)
+        made.etl("start", "acme", "delta", code=2)
         first.send_signal(signal.SIGTERM)
         assert first.wait(60) == 0
         assert made.status()["acme"]["state"] == "queued"
@@ -129,8 +131,6 @@ def test_a_worker_ends_in_good_order(tmp_path: Path) -> None:
 
         made.worker()
         made.wait_for_writes("acme")
-        made.etl("remove", "acme", code=2)
-        made.etl("start", "acme", "delta", code=2)
         made.etl("stop", "acme")
         made.wait("acme", until=lambda row: not row["worker"])
         assert made.status()["acme"]["state"] == "stopped"
