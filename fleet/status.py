@@ -14,12 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.words import counted
+from engine.report.words import counted, needing
 from fleet.ending import Goal
 from fleet.records import alive, figures, members
 from fleet.records.figures import Turn
 from fleet.records.members import RESTING, Member
-from fleet.wording import needing
 
 COLUMNS = {
     "name": "migration",

@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.report.words import counted
-
 # what is said of which error, and what is said instead; SPEC is the spec's file, or the word
 STEPS = (
     # not approved, or another mapping was
@@ -114,12 +112,6 @@ class Told:
     secrets: str
     stage: str = "run"
     more: str = ""  # said to this turn, and to be said again
-
-
-def needing(many: int, what: str = "") -> str:
-    """`1 finding needs attention`, `2 findings need attention`, `2 need attention`."""
-    subject = counted(many, what) if what else f"{many:,}"
-    return f"{subject} {'needs' if many == 1 else 'need'} attention"
 
 
 def worded(text: str, spec: Path, told: Told) -> str:

@@ -23,6 +23,7 @@ from procrastinate import exceptions
 
 from engine.connector.auth import redactor
 from engine.errors import EtlError, StoreError, UsageError
+from engine.report.words import needing
 from fleet.bundle import unpacked
 from fleet.ending import (
     CRASHED,
@@ -60,7 +61,7 @@ from fleet.records import (
 )
 from fleet.secrets import Secrets, hidden, inherited, variables
 from fleet.waits import ASKS, DEAD, ENTERED, HEARTBEAT, POLLS, SLICE, TOLD
-from fleet.wording import Told, needing, worded
+from fleet.wording import Told, worded
 
 AWAY_ERRORS = (
     exceptions.ConnectorException,

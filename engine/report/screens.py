@@ -29,7 +29,7 @@ from engine.report.terminal import (
     table,
     to_know,
 )
-from engine.report.words import PAUSED, REFUSED, counted
+from engine.report.words import PAUSED, REFUSED, counted, needing
 
 UNDOING = {  # what becomes of a write
     "delete": "delete the rows of {}",
@@ -354,8 +354,7 @@ def _outcome(run: Mapping[str, Any]) -> str:
     waiting = (run["verdict"] or {}).get("need_attention")
     if not waiting:
         return str(run["outcome"])
-    needs = "needs" if waiting == 1 else "need"
-    return f"{run['outcome']}, {waiting:,} {needs} attention"
+    return f"{run['outcome']}, {needing(waiting)}"
 
 
 def _found(runs: Sequence[Mapping[str, Any]], console: Console) -> None:

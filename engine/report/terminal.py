@@ -11,7 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.attention import Cause, Report, attention, causes
-from engine.report.words import clean, counted, in_part, row_counts
+from engine.report.words import (
+    clean,
+    counted,
+    in_part,
+    needing,
+    row_counts,
+)
 
 NAMED = 20  # records, causes and people that are named before the rest is only counted
 FEW = 3  # records with one cause that are each named
@@ -100,9 +106,27 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
     good = verdict["state"] == "good" and not waiting
     rest = "nothing needs attention" if good else "look at the counts"
     if waiting:
-        needs = "needs" if len(waiting) == 1 else "need"
-        rest = f"{len(waiting):,} {needs} attention"
+        rest = needing(len(waiting))
     line(console, f"{whole}; {rest}", "bold green" if good else "bold yellow")
+    if counts := _counts(verdict):
+        line(console, ", ".join(counts))
+    fields = [
+        f"{many:,} {state.replace('_', ' ')}"
+        for state, many in verdict["fields"].items()
+        if many
+    ]
+    if fields:
+        line(console, "fields: " + ", ".join(fields))
+    for row in report["money"]:
+        line(
+            console,
+            _sum(row),
+            "" if row["wanted"] == row["live"] else "bold red",
+        )
+
+
+def _counts(verdict: Mapping[str, Any]) -> list[str]:
+    """What did not arrive, and what was written."""
     counts = [
         f"{verdict[state]:,} {state}"
         for state in ("skipped", "failed", "missing")
@@ -120,21 +144,7 @@ def _verdict(report: Report, waiting: Sequence[Any], console: Console) -> None:
         for word in ("adopted", "deleted")
         if verdict.get(word)
     ]
-    if counts:
-        line(console, ", ".join(counts))
-    fields = [
-        f"{many:,} {state.replace('_', ' ')}"
-        for state, many in verdict["fields"].items()
-        if many
-    ]
-    if fields:
-        line(console, "fields: " + ", ".join(fields))
-    for row in report["money"]:
-        line(
-            console,
-            _sum(row),
-            "" if row["wanted"] == row["live"] else "bold red",
-        )
+    return counts
 
 
 def _sum(row: Mapping[str, Any]) -> str:

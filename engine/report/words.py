@@ -11,6 +11,12 @@ def counted(many: int, word: str) -> str:
     return f"{many:,} {word}{'' if many == 1 else 's'}"
 
 
+def needing(many: int, what: str = "") -> str:
+    """`1 finding needs attention`, `2 findings need attention`, `2 need attention`."""
+    subject = counted(many, what) if what else f"{many:,}"
+    return f"{subject} {'needs' if many == 1 else 'need'} attention"
+
+
 def row_counts(rows: Iterable[tuple[str, int | None]]) -> str:
     """`clients: 40 rows, clients.fax: 3 filled`: the counts that are known."""
     return ", ".join(

@@ -158,25 +158,26 @@ def test_what_leans_on_a_refused_row_is_judged_after_a_plan(
     assert status(trial) == counted[0]
 
 
-def test_a_record_whose_row_is_there_is_not_counted(serve: Serve, tmp_path: Path) -> None:
-    """A contact that has arrived, and is skipped since its firm left, has arrived: by every command, and by the status."""
+def bereft(serve: Serve, tmp_path: Path) -> Project:
+    """All contacts have arrived, and one has lost its firm since."""
     trial = start(serve, tmp_path)
     for person in trial.platform.tables["people"]:
         person["firm"] = 1
     trial.full()
     trial.platform.tables["people"][0]["firm"] = 99
     trial.delta()
+    return trial
+
+
+def test_a_record_whose_row_is_there_is_not_counted(serve: Serve, tmp_path: Path) -> None:
+    """A contact that has arrived, and is skipped since its firm left, has arrived: by every command, and by the status."""
+    trial = bereft(serve, tmp_path)
     assert [told(trial, "verify"), status(trial)] == [0, 0]
 
 
 def test_a_record_whose_row_was_taken_back_is_counted_again(serve: Serve, tmp_path: Path) -> None:
     """It has no row any more: what the plan says of one that has is not kept, and the next run skips it."""
-    trial = start(serve, tmp_path)
-    for person in trial.platform.tables["people"]:
-        person["firm"] = 1
-    trial.full()
-    trial.platform.tables["people"][0]["firm"] = 99
-    trial.delta()
+    trial = bereft(serve, tmp_path)
     trial.rollback(code=0)
     trial.run()
     assert [told(trial, "verify"), status(trial)] == [1, 1]
