@@ -98,14 +98,16 @@ def test_mapping_change_rewrites_only_what_it_changes(migrated: Desk) -> None:
     updated = {item.object: item.updated for item in result.loaded if item.updated}
     assert set(updated) == {"quotes"}
     assert sum(item.created for item in result.loaded) == 0
-    deals = [row["record"] for row in desk.dump() if row["resource"] == "deals"]
-    assert updated["quotes"] == sum(deal["won_time"] is not None and deal["status"] == "won" and deal["stage_id"] == _stage(desk, "En curso") for deal in deals)  # fmt: skip
+    rows = desk.dump()
+    stage = _stage(rows, "En curso")
+    deals = [row["record"] for row in rows if row["resource"] == "deals"]
+    assert updated["quotes"] == sum(deal["won_time"] is not None and deal["status"] == "won" and deal["stage_id"] == stage for deal in deals)
 
 
-def _stage(desk: Desk, name: str) -> int:
-    quotes = next(row["id"] for row in desk.dump() if row["resource"] == "pipelines" and row["record"]["name"] == "STEL quotes")
+def _stage(rows: list[dict[str, Any]], name: str) -> int:
+    quotes = next(row["id"] for row in rows if row["resource"] == "pipelines" and row["record"]["name"] == "STEL quotes")
     return next(
-        row["record"]["id"] for row in desk.dump()
+        row["record"]["id"] for row in rows
         if row["resource"] == "stages" and row["record"]["name"] == name and str(row["record"]["pipeline_id"]) == str(quotes)
     )  # fmt: skip
 
