@@ -391,6 +391,7 @@ def test_importing_the_engine_is_light() -> None:
         _ = engine.nothing
 
 
+@pytest.mark.pages
 def test_programs_that_embed_it_are_type_checked(tmp_path: Path) -> None:
     """mypy --strict knows the types of what `engine.open` gives, and finds a slip in their use and nothing else."""
     program = tmp_path / "program.py"

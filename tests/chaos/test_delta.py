@@ -95,6 +95,7 @@ def test_people_keep_their_edit_unless_the_spec_overwrites(
     assert bool(told) is (not changes)
 
 
+@pytest.mark.journeys
 def test_deletions_follow_the_policy(migrated: World) -> None:
     """A row deleted in the source is reported; with `on_delete: delete` its row goes too, unless people have touched it."""
     world = migrated
@@ -114,6 +115,7 @@ def test_deletions_follow_the_policy(migrated: World) -> None:
     assert any(f"events/{events[1]['id']}" in text and "people changed subject" in text for text in told)
 
 
+@pytest.mark.journeys
 def test_a_row_that_people_had_before_outlives_its_record(pair: list[World]) -> None:
     """With `on_delete: delete`, a row that was adopted by `match` stays: people had it before the migration."""
     world = fresh(pair[0], (DELETE[0], f"{DELETE[1]}    match: [subject]\n"))
@@ -142,6 +144,7 @@ def test_a_row_that_slipped_off_a_page_is_found(pair: list[World]) -> None:
     assert doubled(dump(world.destination)) == []
 
 
+@pytest.mark.journeys
 def test_many_deletions_are_asked_for(migrated: World) -> None:
     """Where more rows would be deleted than anybody expects, none is, all of them are listed, and --yes takes them."""
     world = migrated

@@ -118,7 +118,7 @@ def test_rollback_of_any_prefix_gives_the_account_back(world: World) -> None:
         assert unchanged(dump(world.destination)) == unchanged(before), writes
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.chaos), pytest.param(2, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.journeys), pytest.param(1, marks=pytest.mark.chaos), pytest.param(2, marks=pytest.mark.chaos)])
 def test_rollback_keeps_what_people_touched(world: World, seed: int) -> None:
     """After any prefix and any edits: people's rows, what they lean on, each with its reason, and nothing else."""
     check_visited(world, seed, most=8)
@@ -177,6 +177,7 @@ def check_force(world: World, visitors: Visitors, before: list[Row]) -> None:
     assert categories(after) == categories(before)
 
 
+@pytest.mark.journeys
 def test_a_row_that_was_there_gets_its_values_back(world: World) -> None:
     """A row with our key that was there before is filled by run and delta; a rollback restores every field."""
     fresh(world)
@@ -198,6 +199,7 @@ def test_a_row_that_was_there_gets_its_values_back(world: World) -> None:
     assert unchanged(dump(world.destination)) == unchanged(before)
 
 
+@pytest.mark.journeys
 def test_an_edit_that_a_delta_kept_is_kept_by_the_rollback(migrated: World) -> None:
     """A row that people edited stays, though a delta has updated another field of it since."""
     world = migrated

@@ -32,6 +32,7 @@ from tests.replacing import replace
 OWN = "  note: {to: notes, text: content, about: {organizations: org_id, persons: person_id, deals: deal_id}}"
 
 
+@pytest.mark.journeys
 def test_a_lite_account_goes_through(tmp_path: Path) -> None:
     """Refused with the counts while people's own field leaves too little room; with room for it, everything arrives and goes again."""
     at = checkout(tmp_path / "lite", plans=("lite", "lite"))
