@@ -62,7 +62,7 @@ sys.addaudithook(watch)
 '''
 
 
-LONG = "not chaos and not scale and not strangers and not clients and not fleet and not pages and not journeys"
+LONG = "not chaos and not scale and not strangers and not clients and not fleet and not pages and not journeys and not installed"
 
 
 def pytest_configure(config: pytest.Config) -> None:
