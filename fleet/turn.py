@@ -255,6 +255,7 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
         **{name: getattr(result, name) for name in FIGURES},
         "attention": result.need_attention,
         "needing": result.attention_digest,
+        "troubled": [" ".join(record) for record in result.troubled],
     }
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": figures, "files": files}

@@ -190,6 +190,24 @@ def test_only_what_failed_is_tried_once_more(people: Project) -> None:
     assert people.platform.count_writes() == before + 1 and only_names(people) == sorted(NAMES)
 
 
+def test_records_without_a_finding_are_named(people: Project) -> None:
+    """What a verification found missing stands in no finding, and in no later delta; what was found about a record stands in both."""
+
+    def refuse(_: Platform, request: Request) -> Answer | None:
+        return Answer(422, {"error": "not Bob"}) if request.creates("contacts") and request.body["name"] == "Bob" else None
+
+    people.platform.before.append(refuse)
+    with opened(people, gate=OPEN_GATE) as moving:
+        found = moving.run()
+        assert (found.need_attention, found.troubled) == (1, ())
+        del people.platform.tables["contacts"][0]
+        found = moving.verify()
+        assert (found.need_attention, found.troubled) == (2, (("contacts", "people/1"),))
+        people.platform.tables["people"][2]["name"] = "Cleopatra"
+        found = moving.delta()
+        assert (found.need_attention, found.troubled) == (1, ())
+
+
 # -- errors
 
 

@@ -42,7 +42,7 @@ from fleet.process import plain
 from fleet.records.database import connect
 from fleet.records.registry import check_name
 from fleet.secrets import Secrets, inherited, variables
-from fleet.status import COLUMNS, page, shown, summary
+from fleet.status import page, summary
 from tests import postgres
 from tests.e2e.driving import SPEC, checkout
 from tests.fleet.driving import is_alive
@@ -397,13 +397,6 @@ def test_a_page_shows_text_only() -> None:
 def test_one_is_told_as_one(rows: int, attention: int, says: str) -> None:
     """A fleet of one migration with one finding has one."""
     assert summary([{"name": "a", "state": "idle", "attention": attention}] * rows) == says
-
-
-def test_one_finding_of_a_delta_needs_attention() -> None:
-    """In a cell of the table too."""
-    row: dict[str, Any] = dict.fromkeys((*COLUMNS, "stage", "waits"), "")
-    row |= {"records": None, "worker": "", "today": [], "next": None, "every": 0.0, "until": 0.0, "window": "", "changed": 1, "changed_attention": 1}
-    assert shown(row)["delta"] == "1 changed, 1 needs attention" and shown(row | {"changed_attention": 2})["delta"].endswith("2 need attention")
 
 
 def test_nobody_is_needed_only_where_it_is_so() -> None:
