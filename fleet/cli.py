@@ -152,7 +152,8 @@ def add(
     reference = reference or (before.secrets if before else name)
     check_reference(reference)
     changed = dict(map(_setting, settings))
-    registering.add(engine, spec, Told(name, reference), changed, click.echo)
+    with _said_once_done() as say:
+        registering.add(engine, spec, Told(name, reference), changed, say)
 
 
 @fleet_group.command("approve")
@@ -170,7 +171,17 @@ def add(
 def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     """Approve a migration as it is registered, after a look at its sample's report."""
     tables.check(engine)
-    registering.approve(engine, name, by, despite, click.echo)
+    with _said_once_done() as say:
+        registering.approve(engine, name, by, despite, say)
+
+
+@contextmanager
+def _said_once_done() -> Iterator[registering.Say]:
+    """What is said of something that was done: nothing where it is refused after all."""
+    lines: list[str] = []
+    yield lines.append
+    for line in lines:
+        click.echo(line)
 
 
 def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
