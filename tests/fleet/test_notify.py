@@ -196,10 +196,10 @@ def test_other_targets_are_taken() -> None:
 
 
 def test_what_is_said_holds_no_key() -> None:
-    """All values of a migration's variables are taken out of a reason, but for addresses and people."""
-    found = {"A_KEY": "k3y-0f-nobody", "A_URL": "https://acme.example.com/app", "OWNER": "ana@example.com", "P": "p@ss w0rd"}
-    said = redactor(hidden(found))("k3y-0f-nobody at https://acme.example.com/app by ana@example.com: p@ss w0rd")
-    assert said == "*** at https://acme.example.com/app by ana@example.com: ***"
+    """All values of a migration's variables are taken out of a reason, words among them, but for addresses, people and what is too short to be a key."""
+    found = {"A_KEY": "k3y-0f-nobody", "A_URL": "https://acme.example.com/app", "OWNER": "ana@example.com", "P": "p@ss w0rd", "L": "es", "WORD": "made"}
+    said = redactor(hidden(found))("k3y-0f-nobody at https://acme.example.com/app by ana@example.com: p@ss w0rd was made in es")
+    assert said == "*** at https://acme.example.com/app by ana@example.com: *** was *** in es"
 
 
 def test_a_target_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

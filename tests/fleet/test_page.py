@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import io
 import os
 import re
 import signal
@@ -16,10 +17,13 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from dotenv import dotenv_values
 
+from engine.connector.auth import redactor
 from fleet.cli import fleet_group
 from fleet.ending import AFTER_REFUSAL
-from fleet.secrets import Secrets, variables
+from fleet.secrets import Secrets, hidden, variables
+from fleet.wording import STEPS
 from tests import loopback
 from tests.e2e.driving import (
     AS_INSTALLED,
@@ -111,6 +115,18 @@ def test_a_fleet_can_be_tried_without_live_accounts(tmp_path: Path) -> None:
     finally:
         os.killpg(served.pid, signal.SIGTERM)
         served.wait(20)
+
+
+def test_the_keys_of_the_page_hide_no_word() -> None:
+    """A value of four characters and more is hidden wherever it stands, a piece of a long one too: no key of the example is a part of what etl says."""
+    file = TRY.partition("<<END\n")[2].partition("END\n")[0]
+    given = re.findall(r"--key (\S+)", TRY)
+    assert all(f"={key}\n" in file for key in given) and len(given) == 2
+    said = PAGE.replace(TRY, "") + "".join(instead for _, instead in STEPS)
+    for name in SECRETS.values():
+        written = file.replace("$((port + 1))", "8102").replace("$port", "8101").replace("$name", name)
+        found = dotenv_values(stream=io.StringIO(written))
+        assert redactor(hidden({key: value or "" for key, value in found.items()}))(said) == said
 
 
 def options(command: str) -> set[str]:
