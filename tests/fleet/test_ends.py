@@ -91,6 +91,7 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
     assert told["reason"].startswith(counted(many, "finding"))
 
 
+@pytest.mark.fleet
 def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """A turn whose process has ended has ended so, whatever happens until that is entered: its yes is said, its report kept, and people hear of it."""
     typed(url, "add", "acme", str(checkout(tmp_path / "project", FEW) / SPEC))
@@ -116,6 +117,7 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
     assert reports.last(engine, "acme") and json.loads(news.read_text(encoding="utf-8"))["what"] == "attention"
 
 
+@pytest.mark.fleet
 def test_the_same_findings_in_another_order_call_nobody(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """Which of them was entered first is a matter of who answered first."""
     added(url, tmp_path, "sample")
@@ -240,6 +242,7 @@ def test_a_report_of_a_rollback_that_cannot_be_written_ends_it_well(tmp_path: Pa
     assert "report.json cannot be written: Is a directory" in capsys.readouterr().err
 
 
+@pytest.mark.fleet
 def test_a_limit_is_counted_by_the_platforms_word(tmp_path: Path) -> None:
     """What a plan needs of a limit and what is spent of it are called the same."""
     spec = checkout(tmp_path / "project", FEW) / SPEC

@@ -17,7 +17,7 @@ from fleet import queue, status
 from fleet.bundle import Bundle
 from fleet.ending import Ended, Goal, Next, State
 from fleet.metrics import Migrations
-from fleet.records import alive, database, members, registry, tables, turns
+from fleet.records import alive, database, members, registry, turns
 from fleet.waits import DEAD
 from tests import postgres
 from tests.chromium import driven, sized
@@ -28,12 +28,10 @@ DELTA = {"run": 2, "arrived": 0, "created": 1, "updated": 2, "deleted": 0, "atte
 
 
 @pytest.fixture
-def engine() -> Iterator[sa.Engine]:
+def engine(fresh: str) -> Iterator[sa.Engine]:
     """A fleet's database with one migration."""
-    with postgres.database() as url:
+    with postgres.database(fresh) as url:
         made = database.connect(url.replace("postgresql://", "postgres://"))
-        tables.make_tables(made)
-        queue.make_queue(made)
         registry.register(made, "one", Bundle("d" * 64, SPEC, b""), version="0.9", secrets="one", approved="Ana", settings="{}")
         yield made
         made.dispose()
