@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from jsonschema import Draft202012Validator
 
 from engine.library.results import Kept, RollbackResult
 from engine.report.attention import attention
@@ -26,13 +27,14 @@ from fleet.ending import AFTER_REFUSAL
 from fleet.records import database, figures, members, reports, turns
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
-from fleet.undone import left
+from fleet.undone import Told, left
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed
 from tests.fleet.driving import KEYS, turn
 from tests.fleet.test_turn import ENV
 
+SHAPE = json.loads((Path(__file__).resolve().parents[2] / "schemas/rollback.schema.json").read_text(encoding="utf-8"))
 FEW = ("records: 200", "records: 3")
 
 
@@ -216,6 +218,7 @@ def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path:
     typed(url, "report", "acme", "--out", str(tmp_path / "out"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "report.csv"}
     kept = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    Draft202012Validator(SHAPE).validate(kept)
     assert len(kept["kept"]) == many and kept["undone"] == undone.verdict["undone"] and kept["failed"] == []
     with (tmp_path / "out/report.csv").open(encoding="utf-8-sig", newline="") as file:
         lines = [*csv.DictReader(file)]
@@ -227,18 +230,21 @@ def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path:
 def test_a_report_of_a_rollback_is_text_only(tmp_path: Path) -> None:
     """What a platform has said, or a row is called by, is neither markup, nor a formula, nor half a character."""
     rows = (Kept("o", "c/\ud800<b>", "=1+1 <script>"),)
-    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), "A & B", tmp_path)
+    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), Told("c & d", "A & B", "live", "2026-01-31 10:20:30 UTC"), tmp_path)
     page, table = (Path(files[kind]).read_text(encoding="utf-8-sig") for kind in ("html", "csv"))
     assert "<script" not in page and "A &amp; B" in page and "1 write taken back, 0 kept, 1 failed" in page
     assert table.splitlines()[1] == "failed,o,c/?<b>,'=1+1 <script>"
-    assert json.loads(Path(files["json"]).read_text(encoding="utf-8"))["failed"] == [{"object": "o", "key": "c/?<b>", "reason": "=1+1 <script>"}]
+    found = json.loads(Path(files["json"]).read_text(encoding="utf-8"))
+    Draft202012Validator(SHAPE).validate(found)
+    assert found["failed"] == [{"object": "o", "key": "c/?<b>", "reason": "=1+1 <script>"}]
+    assert (found["migration"], found["generated_at"]) == ("c & d", "2026-01-31 10:20:30 UTC") and "c &amp; d, 2026-01-31 10:20:30 UTC" in page
     assert all(Path(file).stat().st_mode & 0o077 == 0 for file in files.values())
 
 
 def test_a_report_of_a_rollback_that_cannot_be_written_ends_it_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was taken back was taken back; the worker's log says which file is missing."""
     (tmp_path / "report.json").mkdir()
-    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), "A", tmp_path)} == {"html", "csv"}
+    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), Told("a", "A", "live", ""), tmp_path)} == {"html", "csv"}
     assert "report.json cannot be written: Is a directory" in capsys.readouterr().err
 
 
