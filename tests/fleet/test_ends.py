@@ -7,6 +7,7 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -95,10 +96,19 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
 
 @pytest.mark.fleet
 def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engine, tmp_path: Path) -> None:
-    """A turn whose process has ended has ended so, whatever happens until that is entered: its yes is said, its report kept, and people hear of it."""
+    """A turn whose process has ended has ended so, whatever happens until that is entered and told: its yes is said, its report kept, and people hear of it."""
     typed(url, "add", "acme", str(checkout(tmp_path / "project", FEW) / SPEC))
     typed(url, "start", "acme", "sample", "--yes")
     waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'fleet.reports'::regclass"
+
+    counts, cancelled = threading.Event(), threading.Event()
+
+    def looked(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "turns.code IN" in statement:  # for what was found before: only for the news
+            counts.set()
+            cancelled.wait(60)
+
+    sa.event.listen(engine, "before_cursor_execute", looked)
 
     async def stopped(made: worker.Worker) -> None:
         taking = asyncio.create_task(worker.turn(made, "acme", members.member(engine, "acme").job))
@@ -107,6 +117,10 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
             await asyncio.to_thread(postgres.wait_for, "a report to keep", lambda: postgres.execute(url, waits), 60)
             taking.cancel()
             await asyncio.sleep(0.3)
+        await asyncio.to_thread(counts.wait, 60)
+        taking.cancel()
+        await asyncio.sleep(0.3)
+        cancelled.set()
         await taking
         assert made.telling
         await asyncio.wait(made.telling, timeout=30)
@@ -117,6 +131,18 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
     of, (ended,) = members.member(engine, "acme"), figures.turns_of(engine, "acme")
     assert (of.state, ended.code) == ("idle", 1) and of.goal is not None and not of.goal.yes, ended
     assert reports.last(engine, "acme") and json.loads(news.read_text(encoding="utf-8"))["what"] == "attention"
+
+
+def test_a_turn_that_leaves_no_report_keeps_the_last(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """A plan has none, and what a turn has left is read from its own folder."""
+    added(url, tmp_path, "plan")
+    turn = turns.begin(engine, members.member(engine, "acme"), "plan", "a:1", time.time())
+    (tmp_path / "report.json").write_bytes(b"{}")
+    made = worker.Worker(engine, tmp_path / "work", Secrets(), 1, print)
+    for found in ({"code": 1, "files": {"json": "report.json"}, "verdict": {"run": 1}}, {"code": 0}):
+        ended, verdict = asyncio.run(worker._left(made, "acme", turn, tmp_path, found, ""))
+        assert (ended.code, verdict) == (found["code"], found.get("verdict", {}))
+        assert reports.last(engine, "acme") == {"report.json": b"{}"}
 
 
 @pytest.mark.fleet

@@ -164,3 +164,5 @@ def test_a_wait_is_told_with_what_is_spent(tmp_path: Path, monkeypatch: pytest.M
         far.heard(Event("wait begins", 1, "", "", "the limit of a day", 60.0, "Pipedrive"))
     (now,) = (line["now"] for line in told)
     assert now["for"] == "the limit of a day" and max(use["spent"] for use in now["today"]) == 40
+    units = {(use["account"], use["unit"], use["spent"]) for use in now["today"]}
+    assert units == {("STEL Order", "calls", 0), ("Pipedrive", "calls", 0), ("Pipedrive", "tokens", 40)}

@@ -325,11 +325,12 @@ def test_a_stop_while_a_command_cannot_be_started_is_a_stop() -> None:
         asyncio.run(stopped())
 
 
-def test_a_command_waits_for_nobody_who_has_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a command has started in a session of its own is not ended with it, and not waited for either."""
+@pytest.mark.parametrize("then", ["; wait", ""], ids=["goes on", "has ended"])
+def test_a_command_waits_for_nobody_who_has_left_it(tmp_path: Path, then: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command has started in a session of its own is not ended with it, and not waited for either; nor where the command has ended, and only that holds its output."""
     monkeypatch.setattr(secrets, "TAKES", 1.0)
     left = tmp_path / "left"
-    command = Secrets(command=f"sh -c 'setsid sleep 40 & echo $! > {left}; wait'")
+    command = Secrets(command=f"sh -c 'setsid sleep 40 & echo $! > {left}{then}'")
 
     async def asked() -> None:
         with pytest.raises(Unavailable, match="takes longer"):
