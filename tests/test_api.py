@@ -31,6 +31,7 @@ from engine.errors import (
     UsageError,
 )
 from engine.language.compile import load_migration
+from engine.library import reports
 from engine.store.journal import all_runs
 from engine.store.tables import open_store
 from tests.e2e.driving import HURRIED, checkout
@@ -206,6 +207,17 @@ def test_records_without_a_finding_are_named(people: Project) -> None:
         people.platform.tables["people"][2]["name"] = "Cleopatra"
         found = moving.delta()
         assert (found.need_attention, found.troubled) == (1, ())
+
+
+def test_a_store_keeps_the_last_verdicts(tmp_path: Path) -> None:
+    """As many as it says: the oldest goes, by the number of its run, and not the one that was just found."""
+    store = open_store(str(tmp_path / "store.sqlite"))
+    with store.begin() as connection:
+        for run in range(1, reports.VERDICTS + 6):
+            reports._keep_verdict(connection, run, {"arrived": run})
+        kept = reports.verdicts(connection)
+    store.close()
+    assert kept == {run: {"arrived": run} for run in range(6, reports.VERDICTS + 6)}
 
 
 # -- errors
