@@ -589,7 +589,8 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
         more = {"planned": planned, "done": done, "missing": missing}
         click.echo(json.dumps({**asdict(found), **more}))
         return
-    _show_plan(found, planned)
+    if plans:
+        _show_plan(found, planned)
     if done:
         click.echo(f"done since they were planned: {', '.join(done)}")
     if missing:
@@ -601,7 +602,7 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
 def _show_plan(found: Forecast, planned: Mapping[str, float]) -> None:
     for name, at in planned.items():
         click.echo(f"{name} was planned at {status.moment(at)} UTC")
-    for use in found.uses:
+    for use in filter(lambda use: use.needed, found.uses):
         days = f", {counted(use.days, 'day')}" if use.days else ""
         click.echo(
             f"{', '.join(use.names)}: {use.account} {use.limit}:"

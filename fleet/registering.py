@@ -118,7 +118,8 @@ def approve(
     _register(engine, bundle, told, json.loads(of.settings), of, say)
     instead = f", instead of {of.approved}" if of.approved else ""
     say(
-        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}{instead}"
+        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}{instead}; all of it"
+        f" comes with: etl fleet start {name} run"
     )
 
 
