@@ -278,7 +278,7 @@ def test_a_folder_of_secrets_that_is_away_is_asked_again(tmp_path: Path) -> None
     with pytest.raises(Unavailable, match="look after that folder"):  # nothing is mounted there
         asyncio.run(variables(Secrets(tmp_path), "acme"))
     (tmp_path / "bolt.env").touch(0o600)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"acme\.env cannot be read: .* every worker needs this file"):
         asyncio.run(variables(Secrets(tmp_path), "acme"))
 
 
