@@ -7,9 +7,11 @@ import configparser
 import io
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -148,6 +150,16 @@ def test_every_option_that_is_named_exists() -> None:
     for name in ("first", "second"):
         _, command, *words = services[name]["command"]
         assert {word for word in words if word.startswith("--")} <= options(command)
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """It knows every key, and finds nothing to say of any value."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    unit = tmp_path / "etl-fleet.service"
+    unit.write_text(UNITS[1].replace("/srv/etl/.venv/bin/etl", sys.executable), encoding="utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "etl-fleet" in line]) == (0, [])
 
 
 def test_the_pauses_that_the_page_names_are_those_of_the_code() -> None:
