@@ -132,13 +132,14 @@ def _to_address(url: SplitResult, said: bytes, answered: float) -> None:
     try:
         connection.connect()
         # its own limit is for each read: an answer that comes byte by byte would never be late
-        late = threading.Timer(answered, _cut, (connection.sock,))
+        cut = threading.Event()
+        late = threading.Timer(answered, _cut, (connection.sock, cut))
         late.start()
         try:
             connection.request("POST", path, said, headers)
             status = connection.getresponse().status
         except (OSError, HTTPException):
-            if late.finished.is_set():
+            if cut.is_set():
                 raise TimeoutError from None
             raise
         finally:
@@ -159,7 +160,8 @@ def _connection(url: SplitResult, answered: float) -> HTTPConnection:
     )
 
 
-def _cut(sock: socket.socket) -> None:
-    """End a connection under whoever reads from it."""
+def _cut(sock: socket.socket, cut: threading.Event) -> None:
+    """End a connection under whoever reads from it, and will see why."""
+    cut.set()
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
