@@ -152,7 +152,8 @@ def add(
     reference = reference or (before.secrets if before else name)
     check_reference(reference)
     changed = dict(map(_setting, settings))
-    registering.add(engine, spec, Told(name, reference), changed, click.echo)
+    with _said_once_done() as say:
+        registering.add(engine, spec, Told(name, reference), changed, say)
 
 
 @fleet_group.command("approve")
@@ -170,7 +171,17 @@ def add(
 def approve(name: str, by: str, despite: str, engine: sa.Engine) -> None:
     """Approve a migration as it is registered, after a look at its sample's report."""
     tables.check(engine)
-    registering.approve(engine, name, by, despite, click.echo)
+    with _said_once_done() as say:
+        registering.approve(engine, name, by, despite, say)
+
+
+@contextmanager
+def _said_once_done() -> Iterator[registering.Say]:
+    """What is said of something that was done: nothing where it is refused after all."""
+    lines: list[str] = []
+    yield lines.append
+    for line in lines:
+        click.echo(line)
 
 
 def _check_stage(stage: str, every: float, again: bool, yes: bool) -> None:
@@ -578,7 +589,8 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
         more = {"planned": planned, "done": done, "missing": missing}
         click.echo(json.dumps({**asdict(found), **more}))
         return
-    _show_plan(found, planned)
+    if plans:
+        _show_plan(found, planned)
     if done:
         click.echo(f"done since they were planned: {', '.join(done)}")
     if missing:
@@ -590,7 +602,7 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
 def _show_plan(found: Forecast, planned: Mapping[str, float]) -> None:
     for name, at in planned.items():
         click.echo(f"{name} was planned at {status.moment(at)} UTC")
-    for use in found.uses:
+    for use in filter(lambda use: use.needed, found.uses):
         days = f", {counted(use.days, 'day')}" if use.days else ""
         click.echo(
             f"{', '.join(use.names)}: {use.account} {use.limit}:"

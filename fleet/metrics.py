@@ -21,7 +21,7 @@ FIGURES = {
     "done": "rows done in the stage that goes on",
     "total": "rows that the stage has in all",
     "arrived": "records that have arrived, by the last sample, run or verification",
-    "attention": "findings that need attention, by the last sample, run or verification",
+    "attention": "findings that need attention, by the last sample, run, verification or delta",
     "changed": "records that the last delta since then has changed",
     "next": "when the next turn begins, in epoch seconds",
 }

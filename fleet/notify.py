@@ -6,10 +6,13 @@ import asyncio
 import json
 import shlex
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
@@ -123,23 +126,42 @@ async def _to_command(words: list[str], said: bytes) -> None:
 
 def _to_address(url: SplitResult, said: bytes, answered: float) -> None:
     """One POST; where the answer leads elsewhere, nothing follows it."""
-    assert url.hostname is not None
-    connection = (
-        HTTPSConnection(
-            url.hostname,
-            url.port,
-            timeout=answered,
-            context=ssl.create_default_context(),
-        )
-        if url.scheme == "https"
-        else HTTPConnection(url.hostname, url.port, timeout=answered)
-    )
+    connection = _connection(url, answered)
     path = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
     headers = {"Content-Type": "application/json"}
     try:
-        connection.request("POST", path, said, headers)
-        status = connection.getresponse().status
+        connection.connect()
+        # its own limit is for each read: an answer that comes byte by byte would never be late
+        cut = threading.Event()
+        late = threading.Timer(answered, _cut, (connection.sock, cut))
+        late.start()
+        try:
+            connection.request("POST", path, said, headers)
+            status = connection.getresponse().status
+        except (OSError, HTTPException):
+            if cut.is_set():
+                raise TimeoutError from None
+            raise
+        finally:
+            late.cancel()
     finally:
         connection.close()
     if not 200 <= status < 300:
         raise NotTaken(f"the answer was {status}")
+
+
+def _connection(url: SplitResult, answered: float) -> HTTPConnection:
+    assert url.hostname is not None
+    if url.scheme == "http":
+        return HTTPConnection(url.hostname, url.port, timeout=answered)
+    context = ssl.create_default_context()
+    return HTTPSConnection(
+        url.hostname, url.port, timeout=answered, context=context
+    )
+
+
+def _cut(sock: socket.socket, cut: threading.Event) -> None:
+    """End a connection under whoever reads from it, and will see why."""
+    cut.set()
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 
 from engine.cli.environment import variables
 from engine.config.document import read
+from engine.config.validation import check_shape
+from engine.config.variables import expand
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import Migration, load_migration
 from engine.store.journal import all_runs
@@ -41,6 +43,7 @@ def add(
 
     An approval that is registered stays where it holds for them: nobody else has it as a file.
     """
+    _check_shape(spec)
     before = members.found(engine, told.name)
     kept = json.loads(before.settings) if before else {}
     kept, dropped = _still_there(spec, kept) if kept else ({}, ())
@@ -64,6 +67,13 @@ def add(
     for line in _moved(engine, before, told.name):
         say(line)
     _register(engine, made, told, changed, before, say)
+
+
+def _check_shape(spec: Path) -> None:
+    """Raise UsageError where a file is no spec, before anything is looked up in it."""
+    document, _ = expand(read(spec), variables())
+    if check_shape(document, "spec"):
+        load_migration(spec, variables())  # tells every mistake
 
 
 def _still_there(
@@ -108,7 +118,8 @@ def approve(
     _register(engine, bundle, told, json.loads(of.settings), of, say)
     instead = f", instead of {of.approved}" if of.approved else ""
     say(
-        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}{instead}"
+        f"{name}: {by} approves {made.digest[:8]} on sample run {made.run}{instead}; all of it"
+        f" comes with: etl fleet start {name} run"
     )
 
 

@@ -174,7 +174,9 @@ def _written(folder: Path | None, reference: str) -> str:
             raise Unavailable(
                 f"{told} – look after that folder on that machine"
             ) from None
-        raise UsageError(told) from None
+        raise UsageError(
+            f"{told} – every worker needs this file, readable by its user"
+        ) from None
     if others and os.name == "posix":
         raise UsageError(
             f"the secrets {file} can be read by others – chmod 600 {file}"

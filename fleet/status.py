@@ -130,13 +130,21 @@ def _counted(whole: Turn | None, delta: Turn | None) -> dict[str, Any]:
     later = delta and (whole is None or delta.id > whole.id)
     more = delta.verdict if delta and later else {}
     changed = [more.get(name, 0) for name in ("created", "updated", "deleted")]
+    attention = _needing(found, more) if more else found.get("attention")
     return {
         "arrived": found.get("arrived"),
         "records": _records(found),
-        "attention": found.get("attention"),
+        "attention": attention,
         "changed": sum(changed) if more else None,
-        "changed_attention": more.get("attention"),
     }
+
+
+def _needing(whole: Mapping[str, Any], delta: Mapping[str, Any]) -> int:
+    """How much needs attention now: a delta's report has all findings there are, but compares only
+    the records that it wrote. What is wrong with others, the last count of all has found.
+    """
+    unseen = {*whole.get("troubled", ())} - {*delta.get("troubled", ())}
+    return int(delta.get("attention", 0)) + len(unseen)
 
 
 def _records(verdict: Mapping[str, Any]) -> int | None:
@@ -154,7 +162,8 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     found["far"] = _far(row)
     of = f" of {row['records']:,}" if row["records"] is not None else ""
     found["arrived"] += of
-    found["delta"] = _delta(row)
+    many = row["changed"]
+    found["delta"] = "" if many is None else f"{many:,} changed"
     found["today"] = _spent(row["today"])
     found["next"] = moment(row["next"] or 0.0)
     return found
@@ -174,15 +183,6 @@ def _span(seconds: float) -> str:
         if seconds % many == 0:
             return f"{seconds / many:.0f}{unit}"
     return f"{seconds:g}s"
-
-
-def _delta(row: Mapping[str, Any]) -> str:
-    if row["changed"] is None:
-        return ""
-    attention = row["changed_attention"]
-    return f"{row['changed']:,} changed" + (
-        f", {needing(attention)}" if attention else ""
-    )
 
 
 def _spent(uses: Sequence[Mapping[str, Any]]) -> str:
@@ -297,8 +297,6 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> str:
     findings = sum(row["attention"] or 0 for row in rows)
     said = [f"a person is needed for {', '.join(needed)}"] if needed else []
     said += [needing(findings, "finding")] if findings else []
-    more = sum(row.get("changed_attention") or 0 for row in rows)
-    said += [f"{more:,} in the reports of the last deltas"] if more else []
     left = without_workers(rows)
     lacking = sorted({row["version"] for row in rows if row["name"] in left})
     said += (

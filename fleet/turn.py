@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -39,7 +40,7 @@ from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.spent import today, unit_of
-from fleet.undone import left
+from fleet.undone import Told, left
 from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 
@@ -218,7 +219,10 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     migration = OpenMigration(found, APPROVALS)
     if stage == "rollback":
         undone = migration.rollback()
-        files = left(undone, *_reported(found))
+        folder = folder_of(
+            found.store, found.migration.spec.name, found.environment
+        )
+        files = left(undone, _told(found), folder)
         kept = f"{_kept(len(undone.kept))}, {len(undone.failed)} failed"
         verdict = {
             "run": undone.run,
@@ -255,16 +259,19 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
         **{name: getattr(result, name) for name in FIGURES},
         "attention": result.need_attention,
         "needing": result.attention_digest,
+        "troubled": [" ".join(record) for record in result.troubled],
     }
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": figures, "files": files}
 
 
-def _reported(found: Held) -> tuple[str, Path]:
-    """What a report is called, and where those of a migration are."""
+def _told(found: Held) -> Told:
+    """What the report of a rollback says of itself."""
     of = found.migration
     title = f"{of.source.title} to {of.destination.title}"
-    return title, folder_of(found.store, of.spec.name, found.environment)
+    now = datetime.fromtimestamp(found.clock.now(), UTC)
+    at = now.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Told(of.spec.name, title, found.environment, at)
 
 
 def _kept(many: int) -> str:

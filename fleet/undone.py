@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from engine.library.reports import written
 from engine.library.results import Kept, RollbackResult
 from engine.report.document import harmless, private
 from engine.report.words import counted
@@ -19,23 +21,38 @@ from engine.values import well_formed
 HEADS = ("what", "object", "key", "reason")
 
 
-def left(undone: RollbackResult, title: str, folder: Path) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a report says of itself, by the words of all reports."""
+
+    migration: str
+    title: str
+    environment: str
+    generated_at: str
+
+
+def left(undone: RollbackResult, told: Told, folder: Path) -> dict[str, str]:
     """Write it in every format, under the names that the reports of other turns have: who looks
     into the same folder again finds this one instead. The file of each format that could be
     written; that one could not is no end of a rollback.
     """
-    written = {}
-    for kind, write in FORMATS.items():
-        path = folder / f"report.{kind}"
-        try:
-            write(private(path), undone, title)
-            written[kind] = str(path)
-        except OSError as error:
-            print(
-                f"the report {path} cannot be written: {error.strerror}",
-                file=sys.stderr,
-            )
-    return written
+    formats = {
+        kind: partial(_private, write, undone, told)
+        for kind, write in FORMATS.items()
+    }
+    files, notices = written(formats, folder)
+    for notice in notices:
+        print(notice, file=sys.stderr)
+    return files
+
+
+def _private(
+    write: Callable[[Path, RollbackResult, Told], None],
+    undone: RollbackResult,
+    told: Told,
+    path: Path,
+) -> None:
+    write(private(path), undone, told)
 
 
 def _stayed(undone: RollbackResult) -> list[tuple[str, Kept]]:
@@ -43,9 +60,10 @@ def _stayed(undone: RollbackResult) -> list[tuple[str, Kept]]:
     return [(what, row) for what, rows in both for row in rows]
 
 
-def _json(path: Path, undone: RollbackResult, title: str) -> None:
+def _json(path: Path, undone: RollbackResult, told: Told) -> None:
+    """Its shape is schemas/rollback.schema.json."""
     said: Mapping[str, Any] = {
-        "title": title,
+        **asdict(told),
         "command": "rollback",
         "run": undone.run,
         "undone": undone.undone,
@@ -58,7 +76,7 @@ def _json(path: Path, undone: RollbackResult, title: str) -> None:
     )
 
 
-def _csv(path: Path, undone: RollbackResult, _: str) -> None:
+def _csv(path: Path, undone: RollbackResult, _: Told) -> None:
     """One line for each row that stayed."""
     with path.open(
         "w", newline="", encoding="utf-8-sig", errors="replace"
@@ -70,7 +88,7 @@ def _csv(path: Path, undone: RollbackResult, _: str) -> None:
             writer.writerow([harmless(cell) for cell in cells])
 
 
-def _html(path: Path, undone: RollbackResult, title: str) -> None:
+def _html(path: Path, undone: RollbackResult, told: Told) -> None:
     """A page that needs nothing else; what stands in it is text, whatever it looks like."""
     rows = [
         (what, row.object, row.key, row.reason) for what, row in _stayed(undone)
@@ -80,8 +98,9 @@ def _html(path: Path, undone: RollbackResult, title: str) -> None:
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}: rollback</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{escape(title)}: rollback, run {undone.run}</h1><p>{summary(undone)}</p>"
+        f"<title>{escape(told.title)}: rollback</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(told.title)}: rollback, run {undone.run}</h1>"
+        f"<p>{escape(told.migration)}, {told.generated_at}</p><p>{summary(undone)}</p>"
         f"{table if rows else ''}</body></html>\n"
     )
     path.write_text(page, encoding="utf-8", errors="replace")

@@ -73,7 +73,7 @@ Tell = Callable[[str], None]
 WHAT = {0: "done", 1: "attention"}
 SAID = {"waiting": "failed"}
 # what is the same where a report lists the same; of a large run it does not list all
-SAME = ("attention", "needing", "missing", "failed", "lost_in_arrived")
+SAME = ("needing", "missing", "failed", "lost_in_arrived")
 WAS_AWAY = "the database was away"
 
 

@@ -183,14 +183,14 @@ def server() -> str:
 
 
 @contextmanager
-def database() -> Iterator[str]:
-    """A new empty database, dropped in the end; skips the test where there is no server, and says why."""
+def database(like: str = "") -> Iterator[str]:
+    """A new database, empty or as another one that nobody is connected to, dropped in the end; skips the test where there is no server, and says why."""
     try:
         there = server()
     except NoPostgres as error:
         pytest.skip(str(error))
     name = f"etl_{os.getpid()}_{next(_numbers)}"
-    execute(there, f"CREATE DATABASE {name} TEMPLATE template0")
+    execute(there, f"CREATE DATABASE {name} TEMPLATE {like.rpartition('/')[2] or 'template0'}")
     try:
         yield f"{there.rpartition('/')[0]}/{name}"
     finally:

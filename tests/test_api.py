@@ -31,6 +31,7 @@ from engine.errors import (
     UsageError,
 )
 from engine.language.compile import load_migration
+from engine.library import reports
 from engine.store.journal import all_runs
 from engine.store.tables import open_store
 from tests.e2e.driving import HURRIED, checkout
@@ -188,6 +189,35 @@ def test_only_what_failed_is_tried_once_more(people: Project) -> None:
         before = people.platform.count_writes()
         assert moving.retry_failed().created == 1
     assert people.platform.count_writes() == before + 1 and only_names(people) == sorted(NAMES)
+
+
+def test_records_without_a_finding_are_named(people: Project) -> None:
+    """What a verification found missing stands in no finding, and in no later delta; what was found about a record stands in both."""
+
+    def refuse(_: Platform, request: Request) -> Answer | None:
+        return Answer(422, {"error": "not Bob"}) if request.creates("contacts") and request.body["name"] == "Bob" else None
+
+    people.platform.before.append(refuse)
+    with opened(people, gate=OPEN_GATE) as moving:
+        found = moving.run()
+        assert (found.need_attention, found.troubled) == (1, ())
+        del people.platform.tables["contacts"][0]
+        found = moving.verify()
+        assert (found.need_attention, found.troubled) == (2, (("contacts", "people/1"),))
+        people.platform.tables["people"][2]["name"] = "Cleopatra"
+        found = moving.delta()
+        assert (found.need_attention, found.troubled) == (1, ())
+
+
+def test_a_store_keeps_the_last_verdicts(tmp_path: Path) -> None:
+    """As many as it says: the oldest goes, by the number of its run, and not the one that was just found."""
+    store = open_store(str(tmp_path / "store.sqlite"))
+    with store.begin() as connection:
+        for run in range(1, reports.VERDICTS + 6):
+            reports._keep_verdict(connection, run, {"arrived": run})
+        kept = reports.verdicts(connection)
+    store.close()
+    assert kept == {run: {"arrived": run} for run in range(6, reports.VERDICTS + 6)}
 
 
 # -- errors

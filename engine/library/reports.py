@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,27 @@ def leave_report(
         told(connection, MERGED)
         _keep_verdict(connection, run.id, report["verdict"])
     folder = folder_of(run.store, run.spec.name, environment)
-    written = {}
-    for kind, write in FORMATS.items():
+    formats = {kind: partial(write, report) for kind, write in FORMATS.items()}
+    files, notices = written(formats, folder)
+    report["notices"].extend(notices)
+    return report | {"files": files}
+
+
+def written(
+    formats: Mapping[str, Callable[[Path], None]], folder: Path
+) -> tuple[dict[str, str], list[str]]:
+    """Write a report in every format; the file of each, and what could not be written."""
+    files, notices = {}, []
+    for kind, write in formats.items():
         path = folder / f"report.{kind}"
         try:
-            write(report, path)
-            written[kind] = str(path)
+            write(path)
+            files[kind] = str(path)
         except OSError as error:
-            report["notices"].append(
+            notices.append(
                 f"the report {path} cannot be written: {error.strerror}"
             )
-    return report | {"files": written}
+    return files, notices
 
 
 def _keep_verdict(

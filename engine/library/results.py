@@ -14,7 +14,7 @@ from engine.errors import ATTENTION, DONE
 from engine.load.apply import Loaded
 from engine.pipeline import Result
 from engine.plan.cost import Plan
-from engine.report.attention import attention
+from engine.report.attention import about, attention
 from engine.report.document import WRITTEN
 from engine.rollback.undo import RolledBack
 from engine.session import Run
@@ -62,6 +62,8 @@ class RunResult:
     need_attention: int  # records that need a person, as the report lists them
     # of what it lists: the same only where nothing of that has changed
     attention_digest: str
+    # of them, object and key of records without a finding: missing, failed, fields lost or changed
+    troubled: tuple[tuple[str, str], ...]
     lost_in_arrived: (
         int  # fields of arrived records that the destination does not hold
     )
@@ -117,11 +119,16 @@ def run_result(
     verdict.pop("not_taken", None)
     del verdict["changed"]
     files = {kind: Path(path) for kind, path in report["files"].items()}
+    waiting = attention(report)
+    told = {about(item) for item in report["findings"]}
     return RunResult(
         run=run.id,
         command=report["command"],
         good=good,
-        attention_digest=digest(sorted(attention(report))),
+        attention_digest=digest(sorted(waiting)),
+        troubled=tuple(
+            (name, key) for name, key, _ in waiting if (name, key) not in told
+        ),
         fields=fields,
         objects=tuple(_object(item) for item in result.loaded),
         findings=tuple(Finding(**item) for item in report["findings"]),

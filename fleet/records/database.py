@@ -92,8 +92,11 @@ def has_store(engine: sa.Engine, name: str) -> bool:
 
 
 def shown(engine: sa.Engine) -> str:
-    """The database's address without a password, which may stand in its query as well."""
-    return engine.url.set(query={}).render_as_string(hide_password=True)
+    """The database's address as an operator writes it, without a password, which may stand in its
+    query as well.
+    """
+    written = engine.url.set(drivername="postgresql", query={})
+    return written.render_as_string(hide_password=True)
 
 
 def hurry(connection: sa.Connection) -> None:

@@ -133,11 +133,11 @@ class Fleet:
         return [name for name, row in self.status().items() if row["worker"].endswith(f":{pid}")]
 
     def busiest(self, crew: Sequence[subprocess.Popen[bytes]], least: int) -> subprocess.Popen[bytes]:
-        """The worker with most turns at work, once it has so many."""
+        """The worker with most turns at work, once it has so many, or all migrations rest."""
         end = time.monotonic() + 300
         while True:
             found = max(crew, key=lambda worker: len(self.at_work(worker.pid)))
-            if len(self.at_work(found.pid)) >= least:
+            if len(self.at_work(found.pid)) >= least or all(row["state"] in RESTING for row in self.status().values()):
                 return found
             assert time.monotonic() < end, f"{self.status()}\n{self.log()[-4000:]}"
             time.sleep(0.2)

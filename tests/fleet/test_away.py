@@ -26,7 +26,7 @@ def test_a_database_that_is_away_is_one_message(words: tuple[str, ...]) -> None:
     """Every command says which database, why, and nothing of the password."""
     with pytest.raises(StoreError, match="cannot be used") as raised:
         typed(NOBODY, *words)
-    assert "ana:***@127.0.0.1:1/none" in str(raised.value) and "\n" not in str(raised.value)
+    assert "database postgresql://ana:***@127.0.0.1:1/none" in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_a_database_that_goes_away_later_is_the_same_message(url: str) -> None:

@@ -56,6 +56,28 @@ def test_a_second_add_keeps_what_was_said(url: str, tmp_path: Path, capsys: pyte
     assert last.bundle != first.bundle and last.secrets == "acme_2027" and last.settings == '{"language": "en"}'
 
 
+def test_what_is_refused_is_told_by_its_error_alone(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said of an `add` that registers nothing: neither of the first one nor of a later one whose settings and secrets are kept or changed."""
+    project = checkout(tmp_path / "project")
+    spec = str(project / SPEC)
+    with pytest.raises(UsageError, match=r"langage.*language"):
+        typed(url, "add", "acme", spec, "--set", "langage=es", "--secrets", "acme_2026")
+    assert "acme" not in capsys.readouterr().out
+    typed(url, "status", "--json")
+    assert json.loads(capsys.readouterr().out)["migrations"] == []
+    typed(url, "add", "acme", spec, "--set", "language=es", "--secrets", "acme_2026")
+    before = registered(url)
+    capsys.readouterr()
+    with pytest.raises(UsageError, match=r"langage.*language"):
+        typed(url, "add", "acme", spec, "--set", "langage=en", "--secrets", "acme_2027")
+    for text in ("objects: [", "- a\n", "", "source: 3\n", "settings:\n", "\0"):
+        (project / SPEC).write_text(text, encoding="utf-8")
+        for more in ((), ("--set", "language=en")):
+            with pytest.raises(UsageError, match=SPEC):
+                typed(url, "add", "acme", spec, *more)
+    assert capsys.readouterr().out == "" and registered(url) == before
+
+
 def test_mistakes_are_told_by_the_name_of_their_option(url: str, tmp_path: Path) -> None:
     """A wrong time is one of the option it was written for, and no turn follows another at once."""
     typed(url, "add", "acme", str(checkout(tmp_path / "project") / SPEC))

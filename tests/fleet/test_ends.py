@@ -7,6 +7,7 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from jsonschema import Draft202012Validator
 
 from engine.library.results import Kept, RollbackResult
 from engine.report.attention import attention
@@ -26,13 +28,14 @@ from fleet.ending import AFTER_REFUSAL
 from fleet.records import database, figures, members, reports, turns
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
-from fleet.undone import left
+from fleet.undone import Told, left
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed
 from tests.fleet.driving import KEYS, turn
 from tests.fleet.test_turn import ENV
 
+SHAPE = json.loads((Path(__file__).resolve().parents[2] / "schemas/rollback.schema.json").read_text(encoding="utf-8"))
 FEW = ("records: 200", "records: 3")
 
 
@@ -91,11 +94,21 @@ def test_a_turn_leaves_its_report_and_its_findings(url: str, engine: sa.Engine, 
     assert told["reason"].startswith(counted(many, "finding"))
 
 
+@pytest.mark.fleet
 def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engine, tmp_path: Path) -> None:
-    """A turn whose process has ended has ended so, whatever happens until that is entered: its yes is said, its report kept, and people hear of it."""
+    """A turn whose process has ended has ended so, whatever happens until that is entered and told: its yes is said, its report kept, and people hear of it."""
     typed(url, "add", "acme", str(checkout(tmp_path / "project", FEW) / SPEC))
     typed(url, "start", "acme", "sample", "--yes")
     waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'fleet.reports'::regclass"
+
+    counts, cancelled = threading.Event(), threading.Event()
+
+    def looked(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "turns.code IN" in statement:  # for what was found before: only for the news
+            counts.set()
+            cancelled.wait(60)
+
+    sa.event.listen(engine, "before_cursor_execute", looked)
 
     async def stopped(made: worker.Worker) -> None:
         taking = asyncio.create_task(worker.turn(made, "acme", members.member(engine, "acme").job))
@@ -104,6 +117,10 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
             await asyncio.to_thread(postgres.wait_for, "a report to keep", lambda: postgres.execute(url, waits), 60)
             taking.cancel()
             await asyncio.sleep(0.3)
+        await asyncio.to_thread(counts.wait, 60)
+        taking.cancel()
+        await asyncio.sleep(0.3)
+        cancelled.set()
         await taking
         assert made.telling
         await asyncio.wait(made.telling, timeout=30)
@@ -116,6 +133,19 @@ def test_a_stop_while_a_report_is_kept_changes_no_end(url: str, engine: sa.Engin
     assert reports.last(engine, "acme") and json.loads(news.read_text(encoding="utf-8"))["what"] == "attention"
 
 
+def test_a_turn_that_leaves_no_report_keeps_the_last(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+    """A plan has none, and what a turn has left is read from its own folder."""
+    added(url, tmp_path, "plan")
+    turn = turns.begin(engine, members.member(engine, "acme"), "plan", "a:1", time.time())
+    (tmp_path / "report.json").write_bytes(b"{}")
+    made = worker.Worker(engine, tmp_path / "work", Secrets(), 1, print)
+    for found in ({"code": 1, "files": {"json": "report.json"}, "verdict": {"run": 1}}, {"code": 0}):
+        ended, verdict = asyncio.run(worker._left(made, "acme", turn, tmp_path, found, ""))
+        assert (ended.code, verdict) == (found["code"], found.get("verdict", {}))
+        assert reports.last(engine, "acme") == {"report.json": b"{}"}
+
+
+@pytest.mark.fleet
 def test_the_same_findings_in_another_order_call_nobody(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """Which of them was entered first is a matter of who answered first."""
     added(url, tmp_path, "sample")
@@ -214,6 +244,7 @@ def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path:
     typed(url, "report", "acme", "--out", str(tmp_path / "out"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json", "report.csv"}
     kept = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    Draft202012Validator(SHAPE).validate(kept)
     assert len(kept["kept"]) == many and kept["undone"] == undone.verdict["undone"] and kept["failed"] == []
     with (tmp_path / "out/report.csv").open(encoding="utf-8-sig", newline="") as file:
         lines = [*csv.DictReader(file)]
@@ -225,21 +256,25 @@ def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path:
 def test_a_report_of_a_rollback_is_text_only(tmp_path: Path) -> None:
     """What a platform has said, or a row is called by, is neither markup, nor a formula, nor half a character."""
     rows = (Kept("o", "c/\ud800<b>", "=1+1 <script>"),)
-    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), "A & B", tmp_path)
+    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), Told("c & d", "A & B", "live", "2026-01-31 10:20:30 UTC"), tmp_path)
     page, table = (Path(files[kind]).read_text(encoding="utf-8-sig") for kind in ("html", "csv"))
     assert "<script" not in page and "A &amp; B" in page and "1 write taken back, 0 kept, 1 failed" in page
     assert table.splitlines()[1] == "failed,o,c/?<b>,'=1+1 <script>"
-    assert json.loads(Path(files["json"]).read_text(encoding="utf-8"))["failed"] == [{"object": "o", "key": "c/?<b>", "reason": "=1+1 <script>"}]
+    found = json.loads(Path(files["json"]).read_text(encoding="utf-8"))
+    Draft202012Validator(SHAPE).validate(found)
+    assert found["failed"] == [{"object": "o", "key": "c/?<b>", "reason": "=1+1 <script>"}]
+    assert (found["migration"], found["generated_at"]) == ("c & d", "2026-01-31 10:20:30 UTC") and "c &amp; d, 2026-01-31 10:20:30 UTC" in page
     assert all(Path(file).stat().st_mode & 0o077 == 0 for file in files.values())
 
 
 def test_a_report_of_a_rollback_that_cannot_be_written_ends_it_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was taken back was taken back; the worker's log says which file is missing."""
     (tmp_path / "report.json").mkdir()
-    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), "A", tmp_path)} == {"html", "csv"}
+    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), Told("a", "A", "live", ""), tmp_path)} == {"html", "csv"}
     assert "report.json cannot be written: Is a directory" in capsys.readouterr().err
 
 
+@pytest.mark.fleet
 def test_a_limit_is_counted_by_the_platforms_word(tmp_path: Path) -> None:
     """What a plan needs of a limit and what is spent of it are called the same."""
     spec = checkout(tmp_path / "project", FEW) / SPEC

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import socket
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -62,6 +66,44 @@ def hook(code: int = 200) -> Iterator[Hook]:
         yield server
 
 
+@contextmanager
+def dripping(folder: Path, encrypted: bool, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The port of an address that answers byte by byte, and is never done."""
+    ended = threading.Event()
+
+    def answer() -> None:
+        with suppress(OSError):
+            end, _ = listening.accept()
+            with end:
+                end.sendall(b"HTTP/1.1 ")
+                while not ended.wait(0.2):
+                    end.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        listening = certified(plain, folder, monkeypatch) if encrypted else plain
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join()
+            listening.close()
+
+
+def certified(plain: socket.socket, folder: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    """The same over TLS, with a certificate that this process trusts; skips the test where none can be made."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    key = folder / "key"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run(["openssl", *words.split(), "-keyout", str(key), "-out", f"{key}.crt"], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", f"{key}.crt")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{key}.crt", key)
+    return context.wrap_socket(plain, server_side=True)
+
+
 def told(target: str, answered: float = 10.0) -> list[str]:
     """What a worker says while it tells of news."""
     said: list[str] = []
@@ -87,6 +129,15 @@ def test_an_address_that_fails_is_told_once(code: int, why: str) -> None:
         (line,) = told(f"http://127.0.0.1:{there.server_port}/hook?key=k3y", 0.3)
         assert len(there.heard) == 1
     assert why in line and "k3y" not in line and "acme" in line
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["http", "https"])
+def test_an_answer_that_comes_byte_by_byte_is_given_up(encrypted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time within which an address has to answer is for all of it: no byte begins it anew, and the line says that it was too slow."""
+    with dripping(tmp_path, encrypted, monkeypatch) as port:
+        began = time.monotonic()
+        (line,) = told(f"http{'s' if encrypted else ''}://localhost:{port}/k3y", 1.0)
+    assert time.monotonic() - began < 4 and "TimeoutError" in line and "k3y" not in line
 
 
 def test_an_address_that_never_answers_keeps_no_turn_waiting() -> None:
@@ -145,10 +196,10 @@ def test_other_targets_are_taken() -> None:
 
 
 def test_what_is_said_holds_no_key() -> None:
-    """All values of a migration's variables are taken out of a reason, but for addresses and people."""
-    found = {"A_KEY": "k3y-0f-nobody", "A_URL": "https://acme.example.com/app", "OWNER": "ana@example.com", "P": "p@ss w0rd"}
-    said = redactor(hidden(found))("k3y-0f-nobody at https://acme.example.com/app by ana@example.com: p@ss w0rd")
-    assert said == "*** at https://acme.example.com/app by ana@example.com: ***"
+    """All values of a migration's variables are taken out of a reason, words among them, but for addresses, people and what is too short to be a key."""
+    found = {"A_KEY": "k3y-0f-nobody", "A_URL": "https://acme.example.com/app", "OWNER": "ana@example.com", "P": "p@ss w0rd", "L": "es", "WORD": "made"}
+    said = redactor(hidden(found))("k3y-0f-nobody at https://acme.example.com/app by ana@example.com: p@ss w0rd was made in es")
+    assert said == "*** at https://acme.example.com/app by ana@example.com: *** was *** in es"
 
 
 def test_a_target_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,8 @@ def test_a_sample_that_nobody_can_see_is_none(url: str, engine: sa.Engine, proje
     reports.keep(engine, "acme", turn, {"report.html": b"x"})
     ended(engine, turn, {})
     typed(url, "approve", "acme", "--by", "Ana", "--despite", "a test")
-    assert "instead of" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "instead of" not in said and said.endswith("; all of it comes with: etl fleet start acme run\n")
     typed(url, "approve", "acme", "--by", "Bo", "--despite", "a test")
     assert "instead of Ana" in capsys.readouterr().out
     typed(url, "remove", "acme")
@@ -393,7 +394,8 @@ def test_words_that_are_missing_are_told(url: str, engine: sa.Engine, project: P
     assert "are up to date" in capsys.readouterr().out
 
 
-PLAN = {"calls": 1, "seconds": 10.0, "limits": [{"account": "P", "limit": "day", "unit": "tokens", "seconds": 86_400, "allowance": 100, "needed": 40}]}
+USE = {"account": "P", "limit": "day", "unit": "tokens", "seconds": 86_400, "allowance": 100, "needed": 40}
+PLAN = {"calls": 1, "seconds": 10.0, "limits": [USE, {**USE, "account": "Q", "needed": 0}]}  # of one side nothing is needed
 
 
 def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -418,7 +420,7 @@ def test_a_plan_that_is_carried_out_is_none(url: str, engine: sa.Engine, project
     ended(engine, begun(url, engine, "run"), {}, code=1)
     found, lines = planned()
     assert (found["planned"], found["calls"], found["done"], found["missing"]) == ({}, 0, ["acme"], [])
-    assert lines[-1] == "done since they were planned: acme"
+    assert lines == ["done since they were planned: acme"]
     typed(url, "start", "acme", "rollback", "--yes")
     turn = turns.begin(engine, members.member(engine, "acme"), "rollback", "a:1", time.time())
     ended(engine, turn, {})

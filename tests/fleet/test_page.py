@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import io
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,10 +19,13 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from dotenv import dotenv_values
 
+from engine.connector.auth import redactor
 from fleet.cli import fleet_group
 from fleet.ending import AFTER_REFUSAL
-from fleet.secrets import Secrets, variables
+from fleet.secrets import Secrets, hidden, variables
+from fleet.wording import STEPS
 from tests import loopback
 from tests.e2e.driving import (
     AS_INSTALLED,
@@ -113,6 +119,18 @@ def test_a_fleet_can_be_tried_without_live_accounts(tmp_path: Path) -> None:
         served.wait(20)
 
 
+def test_the_keys_of_the_page_hide_no_word() -> None:
+    """A value of four characters and more is hidden wherever it stands, a piece of a long one too: no key of the example is a part of what etl says."""
+    file = TRY.partition("<<END\n")[2].partition("END\n")[0]
+    given = re.findall(r"--key (\S+)", TRY)
+    assert all(f"={key}\n" in file for key in given) and len(given) == 2
+    said = PAGE.replace(TRY, "") + "".join(instead for _, instead in STEPS)
+    for name in SECRETS.values():
+        written = file.replace("$((port + 1))", "8102").replace("$port", "8101").replace("$name", name)
+        found = dotenv_values(stream=io.StringIO(written))
+        assert redactor(hidden({key: value or "" for key, value in found.items()}))(said) == said
+
+
 def options(command: str) -> set[str]:
     """The options of a command of `etl fleet`."""
     found = fleet_group.commands[command]
@@ -132,6 +150,16 @@ def test_every_option_that_is_named_exists() -> None:
     for name in ("first", "second"):
         _, command, *words = services[name]["command"]
         assert {word for word in words if word.startswith("--")} <= options(command)
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """It knows every key, and finds nothing to say of any value."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd is not installed")
+    unit = tmp_path / "etl-fleet.service"
+    unit.write_text(UNITS[1].replace("/srv/etl/.venv/bin/etl", sys.executable), encoding="utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "etl-fleet" in line]) == (0, [])
 
 
 def test_the_pauses_that_the_page_names_are_those_of_the_code() -> None:

@@ -33,7 +33,6 @@ from fleet.records import (
     occupancy,
     registry,
     reports,
-    tables,
     turns,
 )
 from fleet.records.members import Member
@@ -48,13 +47,11 @@ RUN = Goal("run")
 
 
 @pytest.fixture
-def engine() -> Iterator[sa.Engine]:
+def engine(fresh: str) -> Iterator[sa.Engine]:
     """A fleet's database with two migrations that rest."""
     bundle = Bundle("d" * 64, SPEC, b"")
-    with postgres.database() as url:
+    with postgres.database(fresh) as url:
         made = database.connect(url)
-        tables.make_tables(made)
-        queue.make_queue(made)
         for name in ("one", "two"):
             registry.register(made, name, bundle, version=queue.VERSION, secrets=name, approved="", settings="{}")
         yield made

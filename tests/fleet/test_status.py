@@ -17,23 +17,21 @@ from fleet import queue, status
 from fleet.bundle import Bundle
 from fleet.ending import Ended, Goal, Next, State
 from fleet.metrics import Migrations
-from fleet.records import alive, database, members, registry, tables, turns
+from fleet.records import alive, database, members, registry, turns
 from fleet.waits import DEAD
 from tests import postgres
 from tests.chromium import driven, sized
 from tests.e2e.driving import SPEC
 
-RUN = {"run": 1, "arrived": 324, "created": 324, "updated": 0, "deleted": 0, "attention": 54}
-DELTA = {"run": 2, "arrived": 0, "created": 1, "updated": 2, "deleted": 0, "attention": 7}
+RUN = {"run": 1, "arrived": 324, "created": 324, "updated": 0, "deleted": 0, "attention": 54, "troubled": ["deals a/1", "deals a/2"]}
+DELTA = {"run": 2, "arrived": 0, "created": 1, "updated": 2, "deleted": 0, "attention": 55, "troubled": ["deals a/2", "deals a/3"]}
 
 
 @pytest.fixture
-def engine() -> Iterator[sa.Engine]:
+def engine(fresh: str) -> Iterator[sa.Engine]:
     """A fleet's database with one migration."""
-    with postgres.database() as url:
+    with postgres.database(fresh) as url:
         made = database.connect(url.replace("postgresql://", "postgres://"))
-        tables.make_tables(made)
-        queue.make_queue(made)
         registry.register(made, "one", Bundle("d" * 64, SPEC, b""), version="0.9", secrets="one", approved="Ana", settings="{}")
         yield made
         made.dispose()
@@ -57,24 +55,37 @@ def ended(engine: sa.Engine, stage: str, verdict: dict[str, Any]) -> None:
 def counted(engine: sa.Engine) -> tuple[Any, ...]:
     """What was counted last of the one migration."""
     (row,) = status.collected(engine)
-    return tuple(row[key] for key in ("arrived", "attention", "changed", "changed_attention"))
+    return tuple(row[key] for key in ("arrived", "attention", "changed"))
 
 
 def test_figures_stay_until_there_are_others(engine: sa.Engine) -> None:
-    """While a turn works, after a plan and after a delta the counts of the last run stay; a delta's own stand beside them, a rollback ends both."""
+    """While a turn works, after a plan and after a delta the counts of the last run stay; what a delta has changed stands beside them, a rollback ends both."""
     ended(engine, "run", RUN)
-    assert counted(engine) == (324, 54, None, None)
+    assert counted(engine) == (324, 54, None)
     ended(engine, "plan", {"calls": 3, "seconds": 1.0, "limits": []})
-    assert counted(engine) == (324, 54, None, None)
+    assert counted(engine) == (324, 54, None)
     ended(engine, "delta", DELTA)
-    assert counted(engine) == (324, 54, 3, 7)
-    assert "54 findings need attention; 7 in the reports of the last deltas" in status.summary(status.collected(engine))
+    assert counted(engine) == (324, 56, 3)
     of, turn = begun(engine, Goal("verify"))
-    assert counted(engine) == (324, 54, 3, 7)
+    assert counted(engine) == (324, 56, 3)
     turns.end(engine, turn, of, Ended(0), Next("idle"), time.time(), RUN | {"arrived": 325})
-    assert counted(engine) == (325, 54, None, None)
+    assert counted(engine) == (325, 54, None)
     ended(engine, "rollback", {"run": 1, "undone": 325, "kept": 0})
-    assert counted(engine) == (None, None, None, None)
+    assert counted(engine) == (None, None, None)
+
+
+def test_what_a_delta_finds_is_counted_once(engine: sa.Engine) -> None:
+    """Its report has all findings there are, so that a run's are not counted beside them; a record that only the run compared still needs somebody."""
+    ended(engine, "delta", DELTA)
+    assert counted(engine) == (None, 55, 3)
+    ended(engine, "run", RUN)
+    ended(engine, "delta", DELTA | {"attention": 7})
+    (row,) = status.collected(engine)
+    assert row["attention"] == 7 + 1 and status.shown(row)["delta"] == "3 changed"
+    assert status.summary([row]).endswith("8 findings need attention")
+    ended(engine, "delta", DELTA | {"attention": 0, "troubled": []})
+    assert counted(engine) == (324, 2, 3)
+    assert 'etl_migration_attention{name="one"} 2.0' in scraped(engine)
 
 
 def test_what_has_arrived_is_said_of_how_many(engine: sa.Engine) -> None:
@@ -99,7 +110,7 @@ def test_a_sample_replaces_no_figures_of_all_records(engine: sa.Engine) -> None:
     ended(engine, "run", RUN)
     ended(engine, "delta", DELTA)
     ended(engine, "sample", sample)
-    assert counted(engine) == (324, 54, 3, 7)
+    assert counted(engine) == (324, 56, 3)
     ended(engine, "verify", RUN | {"arrived": 323})
     ended(engine, "sample", sample)
     assert counted(engine)[:2] == (323, 54)

@@ -30,11 +30,31 @@ from tests.fleet.commands import typed
 KEY = "k3y-0f-nobody"
 
 
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The spec of a project, which no test changes."""
+    return str(checkout(tmp_path_factory.mktemp("project")) / SPEC)
+
+
+@pytest.fixture(scope="module")
+def registered(fresh: str, spec: str) -> Iterator[str]:
+    """A fleet with one migration, to be copied."""
+    with postgres.database(fresh) as made:
+        typed(made, "add", "acme", spec)
+        yield made
+
+
 @pytest.fixture
-def engine(url: str, tmp_path: Path) -> Iterator[sa.Engine]:
-    """The connections of a fleet with one migration."""
+def url(registered: str) -> Iterator[str]:
+    """A fleet with one migration."""
+    with postgres.database(registered) as made:
+        yield made
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[sa.Engine]:
+    """Its connections."""
     made = database.connect(url)
-    typed(url, "add", "acme", str(checkout(tmp_path / "project") / SPEC))
     yield made
     made.dispose()
 
@@ -72,6 +92,7 @@ def asked(engine: sa.Engine, statement: str) -> None:
         connection.execute(sa.text(statement))
 
 
+@pytest.mark.fleet
 def test_accounts_stay_taken_by_a_turn_that_never_had_its_store(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """Who holds the store may be at work on them; a turn that has worked on it frees them, whatever its code."""
     by = crew(engine, tmp_path)
@@ -85,19 +106,18 @@ def test_accounts_stay_taken_by_a_turn_that_never_had_its_store(url: str, engine
 
 def test_hours_of_work_end_a_count_of_failures(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """How long a turn has worked is counted from when it was taken."""
-    by = crew(engine, tmp_path)
-    with closing(open_store(database.store_of(engine, "acme"))) as store, lease(store):
-        for lasted, failures in ((0.0, 3), (HEALTHY + 60, 1)):
-            typed(url, "start", "acme", "verify")
-            of = members.member(engine, "acme")
-            assert of.goal is not None
-            of = replace(of, failures=2, goal=replace(of.goal, failed=5))
-            assert of.goal is not None
-            begun = turns.begin(engine, of, "verify", "a:1", time.time())
-            with pytest.raises(queue.Again):
-                asyncio.run(worker._taken(by, of, of.goal, begun, time.time() - lasted))
-            assert members.member(engine, "acme").failures == failures
-            typed(url, "stop", "acme")
+    by = replace(crew(engine, tmp_path), secrets=Secrets(command="false"))
+    for lasted, failures in ((0.0, 3), (HEALTHY + 60, 1)):
+        typed(url, "start", "acme", "verify")
+        of = members.member(engine, "acme")
+        assert of.goal is not None
+        of = replace(of, failures=2, goal=replace(of.goal, failed=3))
+        assert of.goal is not None
+        begun = turns.begin(engine, of, "verify", "a:1", time.time())
+        with pytest.raises(queue.Again):
+            asyncio.run(worker._taken(by, of, of.goal, begun, time.time() - lasted))
+        assert members.member(engine, "acme").failures == failures
+        typed(url, "stop", "acme")
 
 
 @contextmanager
@@ -123,6 +143,7 @@ def refusing(calls: list[str] | None = None) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.fleet
 def test_a_key_that_is_refused_waits_for_a_person(url: str, engine: sa.Engine, tmp_path: Path) -> None:
     """It is not tried again, the key is told nowhere, and the accounts are free: the store was had."""
     with refusing() as where:
@@ -149,10 +170,11 @@ def test_a_turn_that_waited_too_long_for_a_place_is_not_begun(url: str, engine: 
     assert of.state == "waiting" and of.reason.endswith("the time it was given is over") and figures.turns_of(engine, "acme") == []
 
 
-def test_a_turn_that_makes_room_comes_after_who_waits(url: str, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.fleet
+def test_a_turn_that_makes_room_comes_after_who_waits(url: str, engine: sa.Engine, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one asks for the account before it does."""
     monkeypatch.setattr(process, "LOOKS", 0.2)
-    typed(url, "add", "bolt", str(tmp_path / "project" / SPEC))
+    typed(url, "add", "bolt", spec)
     typed(url, "start", "bolt", "sample")
     asked(engine, f"UPDATE migrations SET reason = '{occupancy.busy('acme')}' WHERE name = 'bolt'")
     open_store(database.store_of(engine, "acme")).close()
@@ -163,13 +185,14 @@ def test_a_turn_that_makes_room_comes_after_who_waits(url: str, engine: sa.Engin
     assert BUSY < of.at - time.time() <= BUSY + ROOM
 
 
+@pytest.mark.fleet
 @pytest.mark.parametrize("given", [True, False], ids=["to another", "to nobody"])
 def test_a_turn_that_stood_still_before_it_had_its_store_makes_no_call(
-    url: str, engine: sa.Engine, tmp_path: Path, given: bool, monkeypatch: pytest.MonkeyPatch
+    url: str, engine: sa.Engine, spec: str, tmp_path: Path, given: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where its accounts were given to another migration meanwhile, it steps back when it wakes up; where nothing happened, it goes on."""
     monkeypatch.setattr(process, "LOOKS", 600.0)  # its worker stands still as well
-    typed(url, "add", "bolt", str(tmp_path / "project" / SPEC))
+    typed(url, "add", "bolt", spec)
     open_store(database.store_of(engine, "acme")).close()
     calls: list[str] = []
     with refusing(calls) as where, ThreadPoolExecutor(1) as pool:
@@ -185,7 +208,7 @@ def test_a_turn_that_stood_still_before_it_had_its_store_makes_no_call(
     assert accounts(engine) == ({"bolt"} if given else set())
 
 
-def test_a_turn_stands_until_it_is_lost_or_had_its_share(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+def test_a_turn_stands_until_it_is_lost_or_had_its_share(url: str, engine: sa.Engine, spec: str, tmp_path: Path) -> None:
     """A turn makes room where it had its share and another waits, for a place or for its account; one that was taken for dead has to end."""
     typed(url, "start", "acme", "run")
     of = members.member(engine, "acme")
@@ -198,7 +221,7 @@ def test_a_turn_stands_until_it_is_lost_or_had_its_share(url: str, engine: sa.En
 
     now = time.time()
     assert looked(now) == "goes on"
-    typed(url, "add", "bolt", str(tmp_path / "project" / SPEC))
+    typed(url, "add", "bolt", spec)
     typed(url, "start", "bolt", "run")
     assert looked(now) == "goes on", "a free place takes what is due at once"
     due = f"UPDATE procrastinate_jobs SET scheduled_at = now() - interval '{2 * POLLS + 1} s' WHERE lock = 'bolt'"
@@ -226,13 +249,13 @@ def test_a_job_that_is_not_the_migrations_takes_no_turn(url: str, engine: sa.Eng
     assert figures.turns_of(engine, "acme") == [] and members.member(engine, "acme").state == "queued"
 
 
-def test_a_turn_takes_its_files_with_their_secrets(url: str, engine: sa.Engine, tmp_path: Path) -> None:
+def test_a_turn_takes_its_files_with_their_secrets(url: str, engine: sa.Engine, spec: str, tmp_path: Path) -> None:
     """Where a migration is registered anew for another account just when a turn begins, the new files do not go with the keys of the old one."""
     typed(url, "start", "acme", "sample")
     of, asked_for = members.member(engine, "acme"), tmp_path / "asked for"
     assert of.goal is not None
     begun = turns.begin(engine, of, "sample", "a:1", time.time())
-    typed(url, "add", "acme", str(tmp_path / "project" / SPEC), "--secrets", "another")
+    typed(url, "add", "acme", spec, "--secrets", "another")
     by = replace(crew(engine, tmp_path), secrets=Secrets(command=f"sh -c 'echo $0 > \"{asked_for}\"'"))
     asyncio.run(worker._taken(by, of, of.goal, begun, time.time()))
     assert asked_for.read_text(encoding="utf-8") == "another\n" and "another.env" in members.member(engine, "acme").reason

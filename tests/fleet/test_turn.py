@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sqlite3
@@ -19,7 +20,8 @@ import pytest
 from engine.connector.rate_limit import RateLimiter
 from engine.library.opening import held
 from engine.session import Event
-from fleet.turn import Far, _holds
+from fleet import turn
+from fleet.turn import Far, Heard, _holds, carried_out
 from fleet.waits import BEYOND, HOLDS
 from tests.e2e.driving import SPEC, checkout, environment
 
@@ -60,34 +62,59 @@ def lines(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
     return (json.loads(line) for line in process.stdout)
 
 
-@pytest.mark.parametrize(
-    ("words", "asks", "code"),
-    [
-        (b"go\ngo\n", 2, NOTHING_TO_VERIFY), (b"\n\n\ngo\n\n\ngo\n\n", 2, NOTHING_TO_VERIFY), (b"no\n", 1, OCCUPIED),
-        (b"\nno\n", 1, OCCUPIED), (b"go\n\nno\n", 2, OCCUPIED),
-    ],
-    ids=["go", "a slow start", "no", "no after a slow start", "no once it has the store"],
-)  # fmt: skip
-def test_a_turn_waits_for_its_word(tmp_path: Path, words: bytes, asks: int, code: int) -> None:
-    """It names its accounts before and once it has its store, and goes on or steps back as it is told; its end says whether it worked on the store."""
-    with begun(tmp_path) as process:
-        said(process, words)
-        *first, last = lines(process)
-        assert process.stdin is not None
-        process.stdin.close()
+def judged(first: list[dict[str, Any]], ended: Mapping[str, Any], folder: Path, asks: int, code: int) -> None:
+    """It has asked so often for the same two accounts, and its end says whether it worked on the store."""
     asked = [line for line in first if "accounts" in line]
     assert [line["held"] for line in asked] == [False, True][:asks] and len(asked[0]["accounts"]) == 2 and "127.0.0.1" not in str(first)
     assert all(line["accounts"] == asked[0]["accounts"] for line in asked)
-    assert last["ended"]["code"] == code and last["ended"]["held"] == (code == NOTHING_TO_VERIFY)
+    assert ended["code"] == code and ended["held"] == (code == NOTHING_TO_VERIFY)
     if code == OCCUPIED and asks == 2:
-        with closing(sqlite3.connect(tmp_path / "store.sqlite")) as store:
+        with closing(sqlite3.connect(folder / "store.sqlite")) as store:
             assert store.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_a_turn_waits_for_its_word(tmp_path: Path) -> None:
+    """It names its accounts before and once it has its store, and goes on as it is told, however many signs of life stand between."""
+    with begun(tmp_path) as process:
+        said(process, b"\n\n\ngo\n\n\ngo\n\n")
+        *first, last = lines(process)
+        assert process.stdin is not None
+        process.stdin.close()
+    judged(first, last["ended"], tmp_path, 2, NOTHING_TO_VERIFY)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asks", "code"),
+    [(("go\n", "go\n"), 2, NOTHING_TO_VERIFY), (("no\n",), 1, OCCUPIED), (("go\n", "no\n"), 2, OCCUPIED), (("",), 1, OCCUPIED)],
+    ids=["go", "no", "no once it has the store", "left before it has the store"],
+)
+def test_a_turn_does_as_it_is_told(tmp_path: Path, answers: tuple[str, ...], asks: int, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on or steps back at either word; where its worker is gone before it has its store, it steps back."""
+    for name, value in ENV.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(turn, "SILENCE", 1e6)  # or this process would be ended
+    heard, told = Heard(), list[Any]()
+    for answer in answers:
+        heard.answers.put(answer)
+    order = {"spec": str(checkout(tmp_path / "project") / SPEC), "store": str(tmp_path / "store.sqlite"), "stage": "verify"}
+    far = Far(told.append)
+    ended = carried_out(order, told.append, heard, far)
+    judged(told, {**ended, "held": far.held is not None}, tmp_path, asks, code)
+
+
+def test_a_sign_of_life_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line says that the worker lives, each of another kind answers what was asked, and the end is the end of both."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n\ngo\n\nno\n\n"))
+    heard = Heard()
+    turn._hear(heard)
+    both = [[words.get_nowait() for _ in range(words.qsize())] for words in (heard.words, heard.answers)]
+    assert both == [["\n", "\n", "go\n", "\n", "no\n", "\n", ""], ["go\n", "no\n", ""]]
 
 
 @pytest.mark.parametrize(
     ("answers", "interrupts", "codes"),
-    [(0, True, (130,)), (1, True, (130,)), (0, False, (OCCUPIED,)), (1, False, (OCCUPIED, 130))],
-    ids=["interrupted before it has the store", "interrupted once it has it", "left before it has the store", "left once it has it"],
+    [(0, True, (130,)), (1, True, (130,)), (1, False, (OCCUPIED, 130))],
+    ids=["interrupted before it has the store", "interrupted once it has it", "left once it has it"],
 )
 def test_a_turn_that_waits_for_its_word_can_be_ended(tmp_path: Path, answers: int, interrupts: bool, codes: tuple[int, ...]) -> None:
     """A worker that stops meanwhile interrupts it, and one that is gone has it step back – or interrupts it, once it has its store: both happen then. It has begun no run."""
@@ -137,3 +164,5 @@ def test_a_wait_is_told_with_what_is_spent(tmp_path: Path, monkeypatch: pytest.M
         far.heard(Event("wait begins", 1, "", "", "the limit of a day", 60.0, "Pipedrive"))
     (now,) = (line["now"] for line in told)
     assert now["for"] == "the limit of a day" and max(use["spent"] for use in now["today"]) == 40
+    units = {(use["account"], use["unit"], use["spent"]) for use in now["today"]}
+    assert units == {("STEL Order", "calls", 0), ("Pipedrive", "calls", 0), ("Pipedrive", "tokens", 40)}

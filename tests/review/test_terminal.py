@@ -14,7 +14,7 @@ from rich.console import Console
 from engine.extract.audit import Audit
 from engine.plan.cost import Plan, Step
 from engine.report.attention import attention
-from engine.report.screens import show_announcement
+from engine.report.screens import show_announcement, show_status
 from engine.report.terminal import NAMED, show
 from engine.report.words import clean
 
@@ -294,3 +294,23 @@ def test_a_record_is_named_once_with_all_its_findings() -> None:
         )
     )
     assert found == [("object_3", "rows/3", ["odd 3", "more"])]
+
+
+def test_a_status_says_all_that_the_last_run_with_a_verdict_found() -> None:
+    """What is missing, failed or skipped, and which fields are lost or changed; nothing of what is none, and where nobody compared, nothing."""
+    common = {"command": "run", "started": 0.0, "ended": 1.0, "outcome": "done"}
+    fields = dict.fromkeys(REPORT["verdict"]["fields"], 0)
+    counts = {"arrived": 5, "missing": 1200, "failed": 2, "skipped": 3, "lost_in_arrived": 4}
+    known = {"migration": "m", "environment": "live", "rolled_back": False, "linked": {}, "skipped": 0, "journal": [], "in_doubt": 0, "attention": []}
+
+    def told(*verdicts: dict[str, Any] | None) -> list[str]:
+        out = io.StringIO()
+        runs = [{**common, "id": at, "verdict": found} for at, found in enumerate(verdicts, 1)]
+        show_status({**known, "runs": runs}, Console(file=out, width=200), 0)
+        return [text.rstrip() for text in out.getvalue().splitlines() if text.startswith("Run ") and ":" in text]
+
+    bad = verdict(**counts, fields={**fields, "changed_by_people": 1})
+    all_of_it = "1,200 missing, 2 failed, 3 skipped, 4 fields lost, 1 field changed by people: see `etl report`"
+    assert told(verdict(), bad, None) == [f"Run 2, run: 5 of 1,210 records arrived; {all_of_it}"]
+    assert told(bad, verdict(arrived=1, missing=0, skipped=0, fields=fields)) == ["Run 2, run: 1 of 1 records arrived"]
+    assert told(None) == told() == []

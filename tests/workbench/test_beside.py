@@ -18,6 +18,7 @@ from engine.values import dig
 from tests.spec.expected import described
 from tests.spec.test_checks import CASES as MISTAKES
 from tests.spec.test_checks import project, told
+from workbench import beside
 from workbench.beside import beside_shape
 
 HERE = Path(__file__).parent
@@ -122,6 +123,17 @@ def test_the_whole_spec_is_good(tmp_path: Path) -> None:
 def test_nothing_is_told_that_follows_from_the_shape(tmp_path: Path) -> None:
     """A spec with one mistake, in its shape, is told that one: at some places, in every way."""
     assert noise(project(tmp_path / "project", WHOLE), SOME) == []
+
+
+def test_very_many_mistakes_of_shape_are_told_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked for in the whole spec: where there are more than can be looked for soon, nothing beside them is told."""
+    monkeypatch.setattr(beside, "MOST", 3)
+    head = "migration: demo\nsource: {connector: ../connectors/erp.yaml, plan: basic}\ndestination: {connector: ../connectors/crm.yaml, plan: pro}\n"
+    objects = "objects:\n  clients: {from: clients, to: companies, fields: {name: nmae}}\n"
+    spec = project(tmp_path / "project", head + objects)
+    for many, found in ((3, 1), (4, 0)):
+        text = head + objects + "".join(f"zz{number}: 1\n" for number in range(many))
+        assert len(beside_shape(spec, parse(text, "demo.yaml"), {}).found) == found
 
 
 @pytest.mark.chaos
