@@ -23,6 +23,7 @@ from engine.config.document import Document, read
 from engine.config.validation import check_shape
 from engine.errors import SpecError, UnsafePlan, UsageError
 from engine.language.compile import Migration
+from engine.library.commands import has_rollback
 from engine.library.gate import Gate
 from engine.session import Run
 from engine.store.journal import all_runs
@@ -74,14 +75,15 @@ def approve(  # noqa: PLR0913
     now: float,
     despite: str = "",
 ) -> Approval:
-    """Approve the present meaning by its last sample; raises UnsafePlan where there is none, or
-    where cases fail and nobody says `despite` what.
+    """Approve the present meaning by its last sample; raises UnsafePlan where there is none, where
+    it was taken back, or where cases fail and nobody says `despite` what.
     """
     if not by.strip():
         raise UsageError("an approval needs a person's name – give --by NAME")
     pieces = parts(migration)
     digest = digest_of(pieces)
     run, verdict = _sample(store, digest, spec, environment)
+    _check_still_there(store, run, spec, environment)
     tests = _tested(migration, spec, despite.strip())
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(
@@ -146,6 +148,19 @@ def _sample(
     raise UnsafePlan(
         f"no sample of this mapping has been run here – start with: {sample}"
     )
+
+
+def _check_still_there(
+    store: Store, sample: int, spec: Path, environment: str
+) -> None:
+    """Raises UnsafePlan where a sample was taken back since: nobody can look at it any more."""
+    with store.begin() as connection:
+        runs = all_runs(connection)
+    if has_rollback(row["command"] for row in runs if row["id"] > sample):
+        raise UnsafePlan(
+            f"the sample (run {sample}) was rolled back since, and nobody can look at it any more"
+            f" – run another one, and look at it: etl run {spec} --sample --env {environment}"
+        )
 
 
 def _samples(store: Store) -> list[tuple[int, Mapping[str, Any]]]:

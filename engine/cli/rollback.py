@@ -12,7 +12,7 @@ from engine.cli.opening import from_store, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import Declined, confirmed, print_result
 from engine.errors import ATTENTION, DONE
-from engine.library.commands import may_undo, ready_to_undo
+from engine.library.commands import may_undo, ready_to_undo, rollback_command
 from engine.report import screens
 from engine.report.words import counted
 from engine.rollback.undo import rollback as take_back
@@ -51,8 +51,7 @@ def rollback(
     settings = Settings(**options)
     if not dry and not yes:
         _ask(settings, of_run, force)
-    command = "rollback --dry-run" if dry else "rollback"
-    with opened(settings, command) as run:
+    with opened(settings, rollback_command(of_run, dry)) as run:
         ready_to_undo(run, of_run, settings.spec, settings.environment)
         result = take_back(run, of_run, force, dry)
     found = {

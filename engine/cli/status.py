@@ -47,6 +47,7 @@ def status(**options: Any) -> None:
             "runs": known,
             "rolled_back": is_taken_back(connection, known),
             "kept": count_rows(connection, ("kept",)),
+            "standing": count_rows(connection, ("done",)),
             "read": {
                 name: cursor.rows
                 for name, cursor in all_cursors(connection).items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,8 @@ def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
     """
     with run.store.begin() as connection:
         rows = [row for row in all_runs(connection) if row["id"] != run.id]
-    commands = [row["command"] for row in rows]
-    if is_rolled_back(commands) and not yes:
+        is_gone = is_taken_back(connection, rows)
+    if is_gone and not yes:
         raise UnsafePlan(
             "this migration was rolled back, and a delta would move everything again"
             " – stop what starts it, or migrate with: etl run SPEC, or repeat with"
@@ -63,17 +63,38 @@ def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
     return pipeline.delta(run, yes, deletions, remake_fields)
 
 
-def is_rolled_back(commands: Sequence[str]) -> bool:
-    """Whether nothing was written since the last rollback, by the commands so far."""
-    return "rollback" in commands and not _since_rollback(commands)
+def rollback_command(of_run: int | None, dry: bool) -> str:
+    """A rollback as the store remembers it."""
+    words = [
+        "rollback",
+        f"--run {of_run}" if of_run is not None else "",
+        "--dry-run" if dry else "",
+    ]
+    return " ".join(filter(None, words))
+
+
+def has_rollback(commands: Iterable[str]) -> bool:
+    """Whether some of these commands have taken anything back; a mere look takes nothing."""
+    return any(
+        command.startswith("rollback") and not command.endswith("--dry-run")
+        for command in commands
+    )
 
 
 def is_taken_back(
     connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
 ) -> bool:
-    """Whether what was migrated was taken back since, and not just the writes of one run."""
-    commands = [row["command"] for row in runs]
-    return is_rolled_back(commands) and not count_rows(connection, ("done",))
+    """Whether what was migrated was taken back, and nothing migrated since: by a rollback of
+    everything, or by those of single runs that left no row.
+    """
+    later: list[str] = []
+    for row in runs:
+        later.append(row["command"])
+        if row["command"].startswith("run"):
+            later.clear()
+    if "rollback" in later:
+        return True
+    return has_rollback(later) and not count_rows(connection, ("done",))
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
@@ -90,7 +111,7 @@ def _since_rollback(commands: Sequence[str]) -> list[str]:
     """The runs since the last rollback, oldest first."""
     found: list[str] = []
     for command in commands:
-        if command == "rollback":  # and no mere look at one
+        if has_rollback([command]):
             found.clear()
         elif command.startswith("run"):
             found.append(command)

@@ -317,15 +317,7 @@ def show_status(
         [0],
     )
     if found["rolled_back"]:
-        left = found["kept"]
-        were = "was" if left == 1 else "were"
-        text = (
-            f"{counted(left, 'row')} {were} kept" if left else "no row is left"
-        )
-        line(
-            console,
-            f"Rolled back: {text}; what is listed below was found before",
-        )
+        line(console, _rolled_back(found["kept"], found["standing"]))
     _counts(console, "Linked in the destination", "Object", found["linked"])
     if found["skipped"]:
         line(console, "")
@@ -343,6 +335,18 @@ def show_status(
     if not found["rolled_back"]:
         _found(found["runs"], console)
     _attention(console, found["attention"], waiting)
+
+
+def _rolled_back(kept: int, standing: int) -> str:
+    """What a rollback has left; rows that stand and were not kept, it did not come to."""
+    if standing:
+        return (
+            f"Rolled back in part: {counted(standing, 'row')} could not be removed or restored"
+            " yet – repeat it: etl rollback SPEC"
+        )
+    were = "was" if kept == 1 else "were"
+    text = f"{counted(kept, 'row')} {were} kept" if kept else "no row is left"
+    return f"Rolled back: {text}; what is listed below was found before"
 
 
 def _outcome(run: Mapping[str, Any]) -> str:

@@ -525,3 +525,45 @@ def test_a_rollback_asks_about_writes_in_doubt(trial: Project) -> None:
     assert len(trial.platform.tables["contacts"]) == 2
     trial.etl("rollback", code=0, said="y\n")
     assert not trial.platform.tables["contacts"]
+
+
+def test_a_delta_goes_on_after_a_rollback_of_one_run(trial: Project) -> None:
+    """What other runs made stands, which delta and status both say; once nothing does, both say that too."""
+    trial.full(code=0)
+    trial.platform.tables["people"].append({"id": 3, "name": "Person 3"})
+    trial.delta(code=0)
+    trial.etl("rollback", "--run", "2", "--yes", code=0)
+    assert not trial.etl("status", "--json", code=0).data()["rolled_back"]
+    trial.delta(code=0)
+    assert len(trial.platform.tables["contacts"]) == 3
+    for run in ("4", "1"):
+        trial.etl("rollback", "--run", run, "--yes", code=0)
+    assert trial.platform.tables["contacts"] == []
+    assert trial.etl("status", "--json", code=0).data()["rolled_back"]
+    assert "was rolled back" in trial.etl("run", "--delta", code=4).err
+
+
+def test_a_delta_does_not_refill_what_a_rollback_could_not_empty(trial: Project) -> None:
+    """One row that cannot be removed does not make a rollback of everything undone: a delta is refused, and the status says what to do."""
+    trial.full(code=0)
+    refused = trial.platform.tables["contacts"][0]["id"]
+
+    def refuse(_: Platform, request: Request) -> Answer | None:
+        return Answer(422, {"error": "no"}) if request.method == "DELETE" and request.path.endswith(f"/{refused}") else None
+
+    trial.platform.before.append(refuse)
+    assert trial.rollback(code=1)["failed"]
+    status = trial.etl("status", code=0).out
+    assert "Rolled back in part: 1 row could not be removed" in status and "etl rollback" in status
+    assert "was rolled back" in trial.etl("run", "--delta", code=4).err
+
+
+def test_nobody_approves_a_sample_that_was_rolled_back(trial: Project) -> None:
+    """It cannot be looked at any more; the refusal names the sample to run. What was approved before stays so."""
+    trial.run("--sample", code=0)
+    trial.etl("rollback", "--dry-run", code=0)
+    trial.etl("approve", "--by", "tester", code=0)
+    trial.rollback(code=0)
+    done = trial.etl("approve", "--by", "tester", code=4)
+    assert "was rolled back since" in done.err and "etl run spec.yaml --sample --env live" in done.err
+    trial.run(code=0)
