@@ -22,7 +22,7 @@ from engine.report.counts import count_marked, left_behind, to_know
 from engine.report.tier import confirmed
 from engine.report.words import in_part, known
 from engine.session import Run
-from engine.store.changes import count_skipped
+from engine.store.changes import count_skipped, stream_changes
 from engine.store.links import Finding, all_findings, count_attention
 from engine.values import as_file, as_link
 from engine.verify.compare import Comparison
@@ -102,8 +102,12 @@ def build(
     waiting = waiting if most else len(attention(report))
     verdict = _verdict(result, waiting)
     if in_part(command):
+        # what was left out before it was sent has not been compared
+        verdict["failed"] = sum(item.failed for item in result.loaded)
         with run.store.begin() as connection:
             verdict["skipped"] = skipped_in(run, connection)
+    if standing := _skipped_standing(run, result):
+        verdict["skipped_standing"] = standing
     return report | {"verdict": verdict}
 
 
@@ -111,6 +115,16 @@ def skipped_in(run: Run, connection: sa.Connection) -> int:
     """How many records the runs so far have skipped, whatever the last one looked at."""
     names = [mapping.name for mapping in content(run.spec.active())]
     return count_skipped(connection, names)
+
+
+def _skipped_standing(run: Run, result: Result) -> int:
+    """How many records a run has skipped whose rows stand from before."""
+    return sum(
+        bool(change.dest_id)
+        for item in result.loaded
+        for batch in stream_changes(run.store, item.object, "skip")
+        for change in batch
+    )
 
 
 def _verdict(result: Result, waiting: int) -> dict[str, Any]:

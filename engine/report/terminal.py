@@ -132,6 +132,11 @@ def _counts(verdict: Mapping[str, Any]) -> list[str]:
         for state in ("skipped", "failed", "missing")
         if verdict[state]
     ]
+    if verdict.get("skipped_standing"):
+        counts.insert(
+            min(1, verdict["skipped"]),
+            f"{verdict['skipped_standing']:,} skipped whose row stands from before",
+        )
     if verdict.get("not_taken"):
         counts.append(f"{verdict['not_taken']:,} not taken by any object")
     counts += [

@@ -232,12 +232,13 @@ function verdict() {
   ];
   const elsewhere = told.fields.lost - told.lost_in_arrived;
   const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
+  const standing = told.skipped_standing ? ` ${many(told.skipped_standing, "more record")} skipped whose row stands from before.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
   const written = ACTIONS.length ? `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.` : "This run only read and compared.";
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
     el("h2", { id: "verdict-title", tabindex: -1 }, unchanged(told) || arrival(told), ", ", el("strong", {}, attention(told)), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
-    el("p", {}, written, outside), stateBar(told.fields, FIELD_STATES, 14),
+    el("p", {}, written, standing, outside), stateBar(told.fields, FIELD_STATES, 14),
     el("p.muted.fields", {}, "Fields of all records: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), ".", elsewhere ? ` Lost in records that did not arrive: ${count(elsewhere)}.` : ""),
     report.notices.map((text) => el("p.notice", {}, value(text, "name"))));
 }
