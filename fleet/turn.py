@@ -33,13 +33,13 @@ from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.library.reports import folder_of
+from engine.library.undone import left
 from engine.plan.cost import Plan
 from engine.report.words import counted
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.spent import today, unit_of
-from fleet.undone import left
 from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 

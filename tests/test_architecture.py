@@ -60,7 +60,7 @@ LAYERS: tuple[tuple[str, bool], ...] = (
     ("workbench.commands.*", False),
     ("fleet.waits", False),
     ("fleet.groups", False),
-    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts fleet.notify fleet.spent fleet.undone fleet.lines fleet.places fleet.wording fleet.forecast", False),
+    ("fleet.bundle fleet.ending fleet.secrets fleet.accounts fleet.notify fleet.spent fleet.lines fleet.places fleet.wording fleet.forecast", False),
     ("fleet.process", False),
     ("fleet.turn", False),
     ("fleet.records.database", False),

@@ -400,10 +400,17 @@ def show_rollback(
         line(console, f"A rollback would: {would}. Nothing was changed")
     else:
         cost = f"{found['cost']:,.0f} {found['cost_unit']}"
-        line(console, f"{found['undone']:,} writes undone; {cost}")
+        line(console, f"{counted(found['undone'], 'write')} undone; {cost}")
     for word in ("kept", "failed"):
-        lines = [f"{name} {key}: {reason}" for name, key, reason in found[word]]
+        lines = [
+            f"{' '.join(filter(None, about({'object': name, 'key': key})))}: {reason}"
+            for name, key, reason in found[word]
+        ]
         _listed(console, word.capitalize(), lines)
+    if found["files"]:
+        heading(console, "Reports")
+        for kind, path in found["files"].items():
+            line(console, f"  {kind}: {path}")
 
 
 def _counts(

@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from engine.library.results import Kept, RollbackResult
+from engine.library.undone import left
 from engine.report.attention import attention
 from engine.report.words import counted
 from engine.values import digest
@@ -26,7 +27,6 @@ from fleet.ending import AFTER_REFUSAL
 from fleet.records import database, figures, members, reports, turns
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
-from fleet.undone import left
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed

@@ -567,3 +567,18 @@ def test_nobody_approves_a_sample_that_was_rolled_back(trial: Project) -> None:
     done = trial.etl("approve", "--by", "tester", code=4)
     assert "was rolled back since" in done.err and "etl run spec.yaml --sample --env live" in done.err
     trial.run(code=0)
+
+
+def test_a_rollback_leaves_a_report_of_what_stayed(trial: Project) -> None:
+    """Its files are named, say which row stayed and why, and leave the report of the last run alone; `etl report` names the page; a look leaves none."""
+    trial.full(code=0)
+    trial.platform.tables["contacts"][0]["name"] = "by hand"
+    assert trial.etl("rollback", "--dry-run", "--json", code=1).data()["files"] == {}
+    done = trial.etl("rollback", "--yes", "--json", code=1).data()
+    files = {kind: trial.folder / path for kind, path in done["files"].items()}
+    assert {kind: path.name for kind, path in files.items()} == {kind: f"rollback.{kind}" for kind in ("html", "json", "csv")}
+    assert "people changed name" in files["html"].read_text() and "contacts,people/1," in files["csv"].read_text(encoding="utf-8-sig")
+    report = trial.etl("report", code=0)
+    assert "rollback.html" in report.err and report.out.startswith("source to destination: run in live")
+    trial.full(code=None)
+    assert "rollback.html" in trial.etl("rollback", "--yes", code=1).out

@@ -230,9 +230,8 @@ function verdict() {
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"], ["changed_by_people", told.fields.changed_by_people, "fields changed by people"],
   ];
-  const elsewhere = told.fields.lost - told.lost_in_arrived;
+  const elsewhere = told.fields.lost - told.lost_in_arrived, standing = told.skipped_standing ? ` ${many(told.skipped_standing, "more record")} skipped whose row stands from before.` : "";
   const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
-  const standing = told.skipped_standing ? ` ${many(told.skipped_standing, "more record")} skipped whose row stands from before.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
   const written = ACTIONS.length ? `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.` : "This run only read and compared.";
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },

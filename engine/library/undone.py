@@ -6,27 +6,33 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from engine.library.results import Kept, RollbackResult
+from engine.report.attention import about
 from engine.report.document import harmless, private
 from engine.report.words import counted
 from engine.values import well_formed
 
+REPORT = (
+    "rollback"  # its name where the report of the last run stands beside it
+)
 HEADS = ("what", "object", "key", "reason")
 
 
-def left(undone: RollbackResult, title: str, folder: Path) -> dict[str, str]:
-    """Write it in every format, under the names that the reports of other turns have: who looks
-    into the same folder again finds this one instead. The file of each format that could be
-    written; that one could not is no end of a rollback.
+def left(
+    undone: RollbackResult, title: str, folder: Path, name: str = "report"
+) -> dict[str, str]:
+    """Write it in every format, by default under the names that other reports have: who looks into
+    the same folder again finds this one instead. The file of each format that could be written;
+    that one could not is no end of a rollback.
     """
     written = {}
     for kind, write in FORMATS.items():
-        path = folder / f"report.{kind}"
+        path = folder / f"{name}.{kind}"
         try:
             write(private(path), undone, title)
             written[kind] = str(path)
@@ -40,7 +46,13 @@ def left(undone: RollbackResult, title: str, folder: Path) -> dict[str, str]:
 
 def _stayed(undone: RollbackResult) -> list[tuple[str, Kept]]:
     both = (("kept", undone.kept), ("failed", undone.failed))
-    return [(what, row) for what, rows in both for row in rows]
+    return [(what, _known(row)) for what, rows in both for row in rows]
+
+
+def _known(row: Kept) -> Kept:
+    """A row as people know it: a custom field by its resource and name."""
+    name, key = about(asdict(row))
+    return replace(row, object=name, key=key)
 
 
 def _json(path: Path, undone: RollbackResult, title: str) -> None:
