@@ -108,7 +108,7 @@ def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
             # the rollback finds out about these, and takes them back as well
             in_doubt = len(entries(connection, ("intent", "doubt")))
             written = undoable_objects(connection, of_run)
-        rest = {item.name for item in content(run.spec.objects.values())}
+        rest = {item.name for item in content(list(run.spec.objects.values()))}
         defined = " (custom fields and stages are counted as rows)" * bool(
             written.keys() - rest
         )

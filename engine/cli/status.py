@@ -69,6 +69,6 @@ def status(**options: Any) -> None:
                 for item in all_findings(connection, "attention", most)
             ],
         }
-        waiting, _ = count_attention(connection)
-    show = partial(screens.show_status, waiting=waiting)
+        waiting, about = count_attention(connection)
+    show = partial(screens.show_status, waiting=waiting, about=about)
     print_result(settings.as_json, found, show)

@@ -582,3 +582,16 @@ def test_a_rollback_leaves_a_report_of_what_stayed(trial: Project) -> None:
     assert "rollback.html" in report.err and report.out.startswith("source to destination: run in live")
     trial.full(code=None)
     assert "rollback.html" in trial.etl("rollback", "--yes", code=1).out
+
+
+def test_a_status_counts_what_a_verification_found(trial: Project) -> None:
+    """A row that people deleted needs attention in the status too, though no finding says so; a delta that looks at nothing hides it from no one."""
+    trial.full(code=0)
+    del trial.platform.tables["contacts"][0]
+    assert "1 needs attention" in trial.etl("verify", code=1).out
+    status = trial.etl("status", code=0).out
+    assert "Run 2, verify: 1 of 2 records arrived; 1 missing: see `etl report`" in status
+    assert "1 more record needs attention, by the comparison of run 2" in status
+    trial.delta()
+    later = trial.etl("status", code=0).out
+    assert "Run 2, verify: 1 of 2 records arrived; 1 missing: see `etl verify`\nRun 3, run --delta: Nothing had changed" in later
