@@ -288,7 +288,11 @@ def spent(report: Report, console: Console) -> None:
     """What is used of each account's limits."""
     cost = sum(row.get("cost", 0) for row in report["objects"])
     least = sum(row.get("least", 0) for row in report["objects"])
+    made = (report.get("provisioned") or {}).get("cost", 0)
     heading(console, "Limits")
+    if made:
+        unit = cost_unit(report["accounts"]["destination"])
+        line(console, f"  {unit} for custom fields and options: {made:,.0f}")
     if cost and least:
         above = f"{(cost - least) / least:.1%} above it"
         unit = cost_unit(report["accounts"]["destination"])

@@ -293,7 +293,7 @@ function costLine() {
 function provisionedLine() {
   const made = report.provisioned;
   if (!made) return null;
-  return el("p", {}, `Custom fields: ${count(made.fields_made)} created, ${count(made.fields_found)} found; ${many(made.options_made, "option")} created.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
+  return el("p", {}, `Custom fields: ${count(made.fields_made)} created, ${count(made.fields_found)} found; ${many(made.options_made, "option")} created${made.cost ? ` for ${count(made.cost)} ${costUnit()}` : ""}.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
 }
 function peopleTable() {
   if (!report.people.length) return null;
