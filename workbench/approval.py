@@ -182,16 +182,14 @@ def keep_end(
     migration: Migration,
     verdict: Mapping[str, Any],
     environment: str,
-) -> None:
+) -> str:
     """Remember how a run ended, in which environment, and the meaning of its mapping, for a later
-    approval.
+    approval; the digest that this would have.
     """
-    ended = {
-        "meaning": digest_of(parts(migration)),
-        "verdict": verdict,
-        "environment": environment,
-    }
+    meaning = digest_of(parts(migration))
+    ended = {"meaning": meaning, "verdict": verdict, "environment": environment}
     remember(store, _ended(run), json.dumps(ended))
+    return meaning
 
 
 def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
@@ -375,10 +373,10 @@ def _admit(migration: Migration, spec: Path, place: str | None) -> None:
         demand(migration, spec, kept)
 
 
-def _keep(run: Run, verdict: Mapping[str, Any]) -> None:
-    """Record how a run ended, for a later approval."""
+def _keep(run: Run, verdict: Mapping[str, Any]) -> str:
+    """Record how a run ended, for a later approval, which would have the answered digest."""
     environment = "sandbox" if run.destination.account.name else "live"
-    keep_end(run.store, run.id, run.migration, verdict, environment)
+    return keep_end(run.store, run.id, run.migration, verdict, environment)
 
 
 # what a full run against live accounts is asked, by `etl` and by programs that give it to

@@ -35,7 +35,8 @@ def leave_report(
     be written among its notices.
     """
     report = build(run, result, command, environment)
-    gate.ended(run, report["verdict"])
+    if known_by := gate.ended(run, report["verdict"]):
+        report["mapping_digest"] = known_by
     with run.store.begin() as connection:
         told(connection, MERGED)
         _keep_verdict(connection, run.id, report["verdict"])

@@ -56,6 +56,10 @@ def show(
         heading(console, "Reports")
         for format, path in files.items():
             line(console, f"  {format}: {path}")
+        if mapping := report.get("mapping_digest"):
+            line(
+                console, f"  of mapping {mapping[:8]}, as an approval names it"
+            )
 
 
 def _described(cause: Cause) -> Iterator[str]:

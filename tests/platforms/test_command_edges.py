@@ -595,3 +595,11 @@ def test_a_status_counts_what_a_verification_found(trial: Project) -> None:
     trial.delta()
     later = trial.etl("status", code=0).out
     assert "Run 2, verify: 1 of 2 records arrived; 1 missing: see `etl verify`\nRun 3, run --delta: Nothing had changed" in later
+
+
+def test_a_report_names_the_mapping_as_the_approval_does(trial: Project) -> None:
+    """Whoever looks at a sample can compare the two, on every form of the report."""
+    report = trial.run("--sample", code=0)
+    digest = trial.etl("approve", "--by", "tester", "--json", code=0).data()["digest"]
+    assert report["mapping_digest"] == digest
+    assert f"  of mapping {digest[:8]}, as an approval names it" in trial.etl("report", code=0).out

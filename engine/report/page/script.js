@@ -207,7 +207,7 @@ function mappedChart() {
 
 // -- sections
 function heading() {
-  const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 12)}`];
+  const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 8)}`, ...(report.mapping_digest ? [`mapping ${report.mapping_digest.slice(0, 8)}, as approvals name it`] : [])];
   add(byId("top"), [el("h1", {}, value(report.title, "name")), el("p.facts", {}, facts.map((text) => el("span", {}, value(text, "name"))))]);
 }
 function unchanged(told) {
