@@ -156,7 +156,7 @@ def _check_still_there(
     """Raises UnsafePlan where a sample was taken back since: nobody can look at it any more."""
     with store.begin() as connection:
         runs = all_runs(connection)
-    if has_rollback(row["command"] for row in runs if row["id"] > sample):
+    if has_rollback(row for row in runs if row["id"] > sample):
         raise UnsafePlan(
             f"the sample (run {sample}) was rolled back since, and nobody can look at it any more"
             f" – run another one, and look at it: etl run {spec} --sample --env {environment}"

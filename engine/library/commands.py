@@ -25,7 +25,7 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     """Read back what was written: a sample's records where only samples were, or everything."""
     runs = begun(run, spec, environment)
     carry_over(run)
-    commands = _since_rollback([row["command"] for row in runs])
+    commands = _since_rollback(runs)
     if not commands:
         kept = _rows_kept(run)
         if not kept:
@@ -73,11 +73,15 @@ def rollback_command(of_run: int | None, dry: bool) -> str:
     return " ".join(filter(None, words))
 
 
-def has_rollback(commands: Iterable[str]) -> bool:
-    """Whether some of these commands have taken anything back; a mere look takes nothing."""
+def has_rollback(runs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of these runs has taken anything back; a mere look takes nothing, nor does what
+    was refused.
+    """
     return any(
-        command.startswith("rollback") and not command.endswith("--dry-run")
-        for command in commands
+        row["command"].startswith("rollback")
+        and not row["command"].endswith("--dry-run")
+        and not row["outcome"].startswith(REFUSED)
+        for row in runs
     )
 
 
@@ -87,14 +91,15 @@ def is_taken_back(
     """Whether what was migrated was taken back, and nothing migrated since: by a rollback of
     everything, or by those of single runs that left no row.
     """
-    later: list[str] = []
+    later: list[Mapping[str, Any]] = []
     for row in runs:
-        later.append(row["command"])
         if row["command"].startswith("run"):
             later.clear()
-    if "rollback" in later:
+        elif has_rollback([row]):
+            later.append(row)
+    if any(row["command"] == "rollback" for row in later):
         return True
-    return has_rollback(later) and not count_rows(connection, ("done",))
+    return bool(later) and not count_rows(connection, ("done",))
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
@@ -107,14 +112,14 @@ def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
         )
 
 
-def _since_rollback(commands: Sequence[str]) -> list[str]:
-    """The runs since the last rollback, oldest first."""
+def _since_rollback(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The commands of the runs since the last rollback, oldest first."""
     found: list[str] = []
-    for command in commands:
-        if has_rollback([command]):
+    for row in runs:
+        if has_rollback([row]):
             found.clear()
-        elif command.startswith("run"):
-            found.append(command)
+        elif row["command"].startswith("run"):
+            found.append(row["command"])
     return found
 
 

@@ -603,3 +603,16 @@ def test_a_report_names_the_mapping_as_the_approval_does(trial: Project) -> None
     digest = trial.etl("approve", "--by", "tester", "--json", code=0).data()["digest"]
     assert report["mapping_digest"] == digest
     assert f"  of mapping {digest[:8]}, as an approval names it" in trial.etl("report", code=0).out
+
+
+def test_a_rollback_that_was_refused_is_none(trial: Project) -> None:
+    """Of a run that is not there, or before anything was migrated: nothing was taken back, and a sample can be approved."""
+    trial.run("--sample", code=0)
+    trial.etl("rollback", "--run", "99", "--yes", code=2)
+    status = trial.etl("status", code=0).out
+    assert "refused: there is no run 99" in status and "Rolled back" not in status
+    trial.etl("approve", "--by", "tester", code=0)
+    trial.verify(code=0)
+    other = ("--store", "other.sqlite")
+    trial.etl("rollback", "--yes", *other, code=2)
+    assert "Rolled back" not in trial.etl("status", *other, code=0).out
