@@ -25,8 +25,9 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     """Read back what was written: a sample's records where only samples were, or everything."""
     runs = begun(run, spec, environment)
     carry_over(run)
-    commands = _since_rollback(runs)
-    if not commands:
+    with run.store.begin() as connection:
+        commands = _since_rollback(connection, runs)
+    if not commands and has_rollback(runs):
         kept = _rows_kept(run)
         if not kept:
             raise UsageError(
@@ -93,13 +94,21 @@ def is_taken_back(
     """
     later: list[Mapping[str, Any]] = []
     for row in runs:
-        if row["command"].startswith("run"):
-            later.clear()
-        elif has_rollback([row]):
+        if has_rollback([row]):
             later.append(row)
+        elif _has_migrated(connection, row):
+            later.clear()
     if any(row["command"] == "rollback" for row in later):
         return True
     return bool(later) and not count_rows(connection, ("done",))
+
+
+def _has_migrated(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Whether a command was a run; one that was refused is none unless it has written before."""
+    if not row["command"].startswith("run"):
+        return False
+    refused = row["outcome"].startswith(REFUSED)
+    return not refused or count_rows(connection, ("done",), row["id"]) > 0
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
@@ -112,13 +121,15 @@ def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
         )
 
 
-def _since_rollback(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _since_rollback(
+    connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """The commands of the runs since the last rollback, oldest first."""
     found: list[str] = []
     for row in runs:
         if has_rollback([row]):
             found.clear()
-        elif row["command"].startswith("run"):
+        elif _has_migrated(connection, row):
             found.append(row["command"])
     return found
 

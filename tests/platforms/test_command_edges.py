@@ -616,3 +616,20 @@ def test_a_rollback_that_was_refused_is_none(trial: Project) -> None:
     other = ("--store", "other.sqlite")
     trial.etl("rollback", "--yes", *other, code=2)
     assert "Rolled back" not in trial.etl("status", *other, code=0).out
+
+
+def test_a_run_that_was_refused_is_none_after_a_rollback(trial: Project) -> None:
+    """It has moved nothing: a delta is still refused, there is nothing to verify, and the status says that everything was rolled back."""
+    trial.full(code=0)
+    trial.rollback(code=0)
+    trial.etl("run", "--sample", "5000", code=4)
+    assert "was rolled back" in trial.etl("run", "--delta", code=4).err
+    assert "was rolled back" in trial.etl("verify", code=2).err
+    assert trial.etl("status", "--json", code=0).data()["rolled_back"]
+
+
+def test_a_first_run_that_was_refused_leaves_nothing_to_compare(trial: Project) -> None:
+    """Nobody has rolled anything back, and a verification does not say so."""
+    trial.etl("run", "--sample", "5000", code=4)
+    done = trial.etl("verify", code=0)
+    assert "No records were compared" in done.out and "rolled back" not in done.out + done.err
