@@ -61,8 +61,8 @@ def _json(path: Path, undone: RollbackResult, title: str) -> None:
         "command": "rollback",
         "run": undone.run,
         "undone": undone.undone,
-        "kept": [asdict(row) for row in undone.kept],
-        "failed": [asdict(row) for row in undone.failed],
+        "kept": [asdict(_known(row)) for row in undone.kept],
+        "failed": [asdict(_known(row)) for row in undone.failed],
     }
     path.write_text(
         json.dumps(well_formed(said), ensure_ascii=False, indent=1),
