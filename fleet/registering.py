@@ -18,8 +18,6 @@ from engine.config.validation import check_shape
 from engine.config.variables import expand
 from engine.errors import UnsafePlan, UsageError
 from engine.language.compile import Migration, load_migration
-from engine.store.journal import all_runs
-from engine.store.tables import Store
 from fleet import queue
 from fleet.bundle import Bundle, packed, unpacked
 from fleet.records import database, members, registry, reports
@@ -112,7 +110,6 @@ def approve(
             now=time.time(),
             despite=despite,
         )
-        check_still_there(kept, made.run, name)
         _check_report(engine, name)
         bundle = packed(spec)
     _register(engine, bundle, told, json.loads(of.settings), of, say)
@@ -128,17 +125,6 @@ def _check_report(engine: sa.Engine, name: str) -> None:
     if not reports.last(engine, name):
         raise UnsafePlan(
             f"{name} has no report that anybody can have looked at – run a sample, and look at it:"
-            f" etl fleet start {name} sample"
-        )
-
-
-def check_still_there(store: Store, sample: int, name: str) -> None:
-    """Raise UnsafePlan where a sample was taken back since: nobody can look at it any more."""
-    with store.begin() as connection:
-        runs = all_runs(connection)
-    if any(row["command"] == "rollback" and row["id"] > sample for row in runs):
-        raise UnsafePlan(
-            f"the sample of run {sample} was taken back since – run another one, and look at it:"
             f" etl fleet start {name} sample"
         )
 

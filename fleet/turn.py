@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -34,13 +33,13 @@ from engine.language.compile import Migration, load_migration
 from engine.library.migration import OpenMigration
 from engine.library.opening import Held, held, numbered
 from engine.library.reports import folder_of
+from engine.library.undone import left, told_of
 from engine.plan.cost import Plan
 from engine.report.words import counted
 from engine.session import Event
 from fleet.accounts import accounts_of, occupied_by
 from fleet.ending import INTERRUPTED, OCCUPIED
 from fleet.spent import today, unit_of
-from fleet.undone import Told, left
 from fleet.waits import BEYOND, ENDS, HOLDS, SILENCE
 from workbench.approval import APPROVALS
 
@@ -222,7 +221,9 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
         folder = folder_of(
             found.store, found.migration.spec.name, found.environment
         )
-        files = left(undone, _told(found), folder)
+        now = found.clock.now()
+        told = told_of(found.migration, found.environment, now)
+        files = left(undone, told, folder)
         kept = f"{_kept(len(undone.kept))}, {len(undone.failed)} failed"
         verdict = {
             "run": undone.run,
@@ -263,15 +264,6 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
     }
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": figures, "files": files}
-
-
-def _told(found: Held) -> Told:
-    """What the report of a rollback says of itself."""
-    of = found.migration
-    title = f"{of.source.title} to {of.destination.title}"
-    now = datetime.fromtimestamp(found.clock.now(), UTC)
-    at = now.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Told(of.spec.name, title, found.environment, at)
 
 
 def _kept(many: int) -> str:

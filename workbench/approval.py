@@ -23,6 +23,7 @@ from engine.config.document import Document, read
 from engine.config.validation import check_shape
 from engine.errors import SpecError, UnsafePlan, UsageError
 from engine.language.compile import Migration
+from engine.library.commands import has_rollback
 from engine.library.gate import Gate
 from engine.session import Run
 from engine.store.journal import all_runs
@@ -74,14 +75,15 @@ def approve(  # noqa: PLR0913
     now: float,
     despite: str = "",
 ) -> Approval:
-    """Approve the present meaning by its last sample; raises UnsafePlan where there is none, or
-    where cases fail and nobody says `despite` what.
+    """Approve the present meaning by its last sample; raises UnsafePlan where there is none, where
+    it was taken back, or where cases fail and nobody says `despite` what.
     """
     if not by.strip():
         raise UsageError("an approval needs a person's name – give --by NAME")
     pieces = parts(migration)
     digest = digest_of(pieces)
     run, verdict = _sample(store, digest, spec, environment)
+    _check_still_there(store, run, spec, environment)
     tests = _tested(migration, spec, despite.strip())
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     made = Approval(
@@ -148,6 +150,19 @@ def _sample(
     )
 
 
+def _check_still_there(
+    store: Store, sample: int, spec: Path, environment: str
+) -> None:
+    """Raises UnsafePlan where a sample was taken back since: nobody can look at it any more."""
+    with store.begin() as connection:
+        runs = all_runs(connection)
+    if has_rollback(row for row in runs if row["id"] > sample):
+        raise UnsafePlan(
+            f"the sample (run {sample}) was rolled back since, and nobody can look at it any more"
+            f" – run another one, and look at it: etl run {spec} --sample --env {environment}"
+        )
+
+
 def _samples(store: Store) -> list[tuple[int, Mapping[str, Any]]]:
     """Every sample run that finished, and what is known of it, oldest first."""
     with store.begin() as connection:
@@ -167,16 +182,14 @@ def keep_end(
     migration: Migration,
     verdict: Mapping[str, Any],
     environment: str,
-) -> None:
+) -> str:
     """Remember how a run ended, in which environment, and the meaning of its mapping, for a later
-    approval.
+    approval; the digest that this would have.
     """
-    ended = {
-        "meaning": digest_of(parts(migration)),
-        "verdict": verdict,
-        "environment": environment,
-    }
+    meaning = digest_of(parts(migration))
+    ended = {"meaning": meaning, "verdict": verdict, "environment": environment}
     remember(store, _ended(run), json.dumps(ended))
+    return meaning
 
 
 def demand(migration: Migration, spec: Path, store: Store | None) -> Approval:
@@ -360,10 +373,10 @@ def _admit(migration: Migration, spec: Path, place: str | None) -> None:
         demand(migration, spec, kept)
 
 
-def _keep(run: Run, verdict: Mapping[str, Any]) -> None:
-    """Record how a run ended, for a later approval."""
+def _keep(run: Run, verdict: Mapping[str, Any]) -> str:
+    """Record how a run ended, for a later approval, which would have the answered digest."""
     environment = "sandbox" if run.destination.account.name else "live"
-    keep_end(run.store, run.id, run.migration, verdict, environment)
+    return keep_end(run.store, run.id, run.migration, verdict, environment)
 
 
 # what a full run against live accounts is asked, by `etl` and by programs that give it to

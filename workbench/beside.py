@@ -74,18 +74,21 @@ def beside_shape(
     rest = _in_shape(meant, gone)
     if rest is None:
         return Beside((), echoes)
-    return Beside(tuple(_of_the_rest(path, rest, env, gone)), echoes)
+    return Beside(tuple(_of_the_rest(path, rest, gone)), echoes)
 
 
 def _of_the_rest(
-    path: Path, rest: Document, env: Mapping[str, str], gone: _Gone
+    path: Path, rest: Document, gone: _Gone
 ) -> Iterator[Diagnostic]:
     fields = {rest.place(keys) for keys in gone.fields}
     obscure = [_path_of(keys) for keys in gone.obscure]
     try:
-        load_migration(path, env, rest)
+        # without variables: they are expanded, and what a value of theirs looks like is none
+        load_migration(path, {}, rest)
     except SpecError as error:
         for item in error.diagnostics:
+            if item.code == "missing-variable":
+                continue
             follows = item.where in fields or _names(item) & gone.names
             is_obscure = any(item.path.startswith(above) for above in obscure)
             if item.code in OF_STEPS or not (follows or is_obscure):

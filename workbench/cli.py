@@ -114,10 +114,10 @@ def _admit(migration: Migration, spec: Path, store: str | None) -> None:
     APPROVALS.admit(migration, spec, store)
 
 
-def _ended(run: Run, verdict: Mapping[str, Any]) -> None:
+def _ended(run: Run, verdict: Mapping[str, Any]) -> str | None:
     from workbench.approval import APPROVALS
 
-    APPROVALS.ended(run, verdict)
+    return APPROVALS.ended(run, verdict)
 
 
 def main() -> None:

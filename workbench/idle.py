@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.config.document import Document, Keys
+from engine.config.suggestions import did_you_mean
 from engine.connector.model import Connector
 from engine.errors import Diagnostic
 from engine.language.compile import Migration
@@ -55,15 +56,26 @@ def _ignored(
         ]
         for path in mapping.ignore if fields and all(fields) else ():
             keys: Keys = (*mapping.keys, "ignore", path)
-            text = f"{' and '.join(mapping.sources)} have no field {path!r} to ignore"
-            found = document.problem(
-                keys, "unknown-field", text, "remove this line", "warning"
-            )
+            found = _misses(document, keys, mapping, fields)
             if any(str(segments(path)[0]) in names for names in fields):
                 unknown[found.where] = None
             else:
                 unknown.setdefault(found.where, found)
     yield from (item for item in unknown.values() if item)
+
+
+def _misses(
+    document: Document,
+    keys: Keys,
+    mapping: ObjectMapping,
+    fields: Sequence[Mapping[str, object]],
+) -> Diagnostic:
+    """That a field to ignore is in no record, with the one that was probably meant."""
+    path = str(keys[-1])
+    known = {name for names in fields for name in names} - mapping.ignore.keys()
+    text = f"{' and '.join(mapping.sources)} have no field {path!r} to ignore"
+    advice = did_you_mean(path, known) or "remove this line"
+    return document.problem(keys, "unknown-field", text, advice, "warning")
 
 
 def _switched_off(

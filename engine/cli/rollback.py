@@ -12,11 +12,22 @@ from engine.cli.opening import from_store, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import Declined, confirmed, print_result
 from engine.errors import ATTENTION, DONE
-from engine.library.commands import may_undo, ready_to_undo
+from engine.library.commands import may_undo, ready_to_undo, rollback_command
+from engine.library.reports import folder_of
+from engine.library.results import rollback_result
+from engine.library.undone import REPORT, left, told_of
+from engine.pipeline import content
 from engine.report import screens
 from engine.report.words import counted
+from engine.rollback.undo import RolledBack
 from engine.rollback.undo import rollback as take_back
-from engine.store.journal import UNDOABLE, count_rows, entries
+from engine.session import Run
+from engine.store.journal import (
+    UNDOABLE,
+    count_rows,
+    entries,
+    undoable_objects,
+)
 
 LAST_RUN = 2**31 - 1
 
@@ -51,10 +62,10 @@ def rollback(
     settings = Settings(**options)
     if not dry and not yes:
         _ask(settings, of_run, force)
-    command = "rollback --dry-run" if dry else "rollback"
-    with opened(settings, command) as run:
+    with opened(settings, rollback_command(of_run, dry)) as run:
         ready_to_undo(run, of_run, settings.spec, settings.environment)
         result = take_back(run, of_run, force, dry)
+        files = {} if dry else _reported(run, result, settings)
     found = {
         "undone": result.undone,
         "kept": result.kept,
@@ -62,6 +73,7 @@ def rollback(
         "would": result.would,
         "cost": result.cost,
         "cost_unit": run.migration.destination.cost_unit,
+        "files": files,
     }
     print_result(
         settings.as_json,
@@ -69,6 +81,15 @@ def rollback(
         lambda found, console: screens.show_rollback(found, dry, console),
     )
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
+
+
+def _reported(
+    run: Run, result: RolledBack, settings: Settings
+) -> dict[str, str]:
+    """The files that say what was taken back and what stayed, beside the report of the last run."""
+    told = told_of(run.migration, settings.environment, run.clock.now())
+    folder = folder_of(run.store, run.spec.name, settings.environment)
+    return left(rollback_result(run, result), told, folder, REPORT)
 
 
 def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
@@ -82,13 +103,18 @@ def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
             rows = count_rows(connection, UNDOABLE, of_run)
             # the rollback finds out about these, and takes them back as well
             in_doubt = len(entries(connection, ("intent", "doubt")))
+            written = undoable_objects(connection, of_run)
+        rest = {item.name for item in content(list(run.spec.objects.values()))}
+        defined = " (custom fields and stages are counted as rows)" * bool(
+            written.keys() - rest
+        )
     writer = "etl" if of_run is None else f"run {of_run}"
     edited = "goes as well" if force else "stays"
     more = f" and {counted(in_doubt, 'write')} of no known outcome" * bool(
         in_doubt
     )
     question = (
-        f"Undo what {writer} wrote to {counted(rows, 'row')}{more} in {title}"
+        f"Undo what {writer} wrote to {counted(rows, 'row')}{defined}{more} in {title}"
         f" ({settings.environment})? Rows that it made are deleted, others restored; what"
         f" people have edited since {edited}"
     )

@@ -47,6 +47,7 @@ def status(**options: Any) -> None:
             "runs": known,
             "rolled_back": is_taken_back(connection, known),
             "kept": count_rows(connection, ("kept",)),
+            "standing": count_rows(connection, ("done",)),
             "read": {
                 name: cursor.rows
                 for name, cursor in all_cursors(connection).items()
@@ -68,6 +69,6 @@ def status(**options: Any) -> None:
                 for item in all_findings(connection, "attention", most)
             ],
         }
-        waiting, _ = count_attention(connection)
-    show = partial(screens.show_status, waiting=waiting)
+        waiting, about = count_attention(connection)
+    show = partial(screens.show_status, waiting=waiting, about=about)
     print_result(settings.as_json, found, show)

@@ -45,10 +45,9 @@ def edit_of(
     mapping = run.spec.objects.get(link.object)
     if not touched and _is_as_left(connection, codec, link, row):
         return ""
-    if mapping is None:
-        return "people changed it" if touched or seen is not None else ""
-
-    changed = _changed(run, connection, codec, mapping, link, row)
+    changed = mapping and changed_fields(
+        run, connection, codec, mapping, link, row
+    )
     if changed:
         return f"people changed {', '.join(changed)}"
 
@@ -88,7 +87,7 @@ def _moved_back(value: Any, survivor: str, gone: str) -> Any:
     return type(value)(gone) if str(value) == survivor else value
 
 
-def _changed(
+def changed_fields(
     run: Run,
     connection: sa.Connection,
     codec: RowCodec,
@@ -125,7 +124,7 @@ def note_edit(
     mapping = run.spec.objects.get(link.object)
     theirs: Any = True
     if mapping is not None and known is not True:
-        changed = _changed(run, connection, codec, mapping, link, row)
+        changed = changed_fields(run, connection, codec, mapping, link, row)
         theirs = sorted({ELSEWHERE, *known, *changed})
     if theirs != known:
         extra = link.extra | {"touched": theirs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     """Read back what was written: a sample's records where only samples were, or everything."""
     runs = begun(run, spec, environment)
     carry_over(run)
-    commands = _since_rollback([row["command"] for row in runs])
-    if not commands:
+    with run.store.begin() as connection:
+        commands = _since_rollback(connection, runs)
+    if not commands and has_rollback(runs):
         kept = _rows_kept(run)
         if not kept:
             raise UsageError(
@@ -53,8 +54,8 @@ def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
     """
     with run.store.begin() as connection:
         rows = [row for row in all_runs(connection) if row["id"] != run.id]
-    commands = [row["command"] for row in rows]
-    if is_rolled_back(commands) and not yes:
+        is_gone = is_taken_back(connection, rows)
+    if is_gone and not yes:
         raise UnsafePlan(
             "this migration was rolled back, and a delta would move everything again"
             " – stop what starts it, or migrate with: etl run SPEC, or repeat with"
@@ -63,17 +64,51 @@ def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
     return pipeline.delta(run, yes, deletions, remake_fields)
 
 
-def is_rolled_back(commands: Sequence[str]) -> bool:
-    """Whether nothing was written since the last rollback, by the commands so far."""
-    return "rollback" in commands and not _since_rollback(commands)
+def rollback_command(of_run: int | None, dry: bool) -> str:
+    """A rollback as the store remembers it."""
+    words = [
+        "rollback",
+        f"--run {of_run}" if of_run is not None else "",
+        "--dry-run" if dry else "",
+    ]
+    return " ".join(filter(None, words))
+
+
+def has_rollback(runs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of these runs has taken anything back; a mere look takes nothing, nor does what
+    was refused.
+    """
+    return any(
+        row["command"].startswith("rollback")
+        and not row["command"].endswith("--dry-run")
+        and not row["outcome"].startswith(REFUSED)
+        for row in runs
+    )
 
 
 def is_taken_back(
     connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
 ) -> bool:
-    """Whether what was migrated was taken back since, and not just the writes of one run."""
-    commands = [row["command"] for row in runs]
-    return is_rolled_back(commands) and not count_rows(connection, ("done",))
+    """Whether what was migrated was taken back, and nothing migrated since: by a rollback of
+    everything, or by those of single runs that left no row.
+    """
+    later: list[Mapping[str, Any]] = []
+    for row in runs:
+        if has_rollback([row]):
+            later.append(row)
+        elif _has_migrated(connection, row):
+            later.clear()
+    if any(row["command"] == "rollback" for row in later):
+        return True
+    return bool(later) and not count_rows(connection, ("done",))
+
+
+def _has_migrated(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Whether a command was a run; one that was refused is none unless it has written before."""
+    if not row["command"].startswith("run"):
+        return False
+    refused = row["outcome"].startswith(REFUSED)
+    return not refused or count_rows(connection, ("done",), row["id"]) > 0
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
@@ -86,14 +121,16 @@ def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
         )
 
 
-def _since_rollback(commands: Sequence[str]) -> list[str]:
-    """The runs since the last rollback, oldest first."""
+def _since_rollback(
+    connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The commands of the runs since the last rollback, oldest first."""
     found: list[str] = []
-    for command in commands:
-        if command == "rollback":  # and no mere look at one
+    for row in runs:
+        if has_rollback([row]):
             found.clear()
-        elif command.startswith("run"):
-            found.append(command)
+        elif _has_migrated(connection, row):
+            found.append(row["command"])
     return found
 
 

@@ -23,7 +23,8 @@ class Gate:
 
     # the migration, its spec's file and the store's place; raises UnsafePlan
     admit: Callable[[Migration, Path, str | None], None]
-    ended: Callable[[Run, Mapping[str, Any]], None]  # the run and its verdict
+    # the run and its verdict; the digest by which an approval would know the mapping, if any
+    ended: Callable[[Run, Mapping[str, Any]], str | None]
 
 
 def _shut(_: Migration, spec: Path, __: str | None) -> None:

@@ -183,7 +183,7 @@ class OpenMigration:
         Rows that people have touched stay, unless `force` takes them, too. With `dry_run`
         nothing is changed, and `would` says what were.
         """
-        command = "rollback --dry-run" if dry_run else "rollback"
+        command = commands.rollback_command(of_run, dry_run)
         with numbered(self._held, command) as run:
             spec, environment = self._held.spec, self._held.environment
             commands.ready_to_undo(run, of_run, spec, environment)

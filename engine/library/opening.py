@@ -297,7 +297,7 @@ def _kind(error: EtlError) -> str:
     """What the store says before the message of an end that is no failure."""
     if isinstance(error, QuotaExhausted):
         return PAUSED
-    return REFUSED if isinstance(error, UnsafePlan) else ""
+    return REFUSED if isinstance(error, UnsafePlan | UsageError) else ""
 
 
 def begun(run: Run, spec: Path, environment: str) -> list[dict[str, Any]]:

@@ -36,7 +36,8 @@ def leave_report(
     be written among its notices.
     """
     report = build(run, result, command, environment)
-    gate.ended(run, report["verdict"])
+    if known_by := gate.ended(run, report["verdict"]):
+        report["mapping_digest"] = known_by
     with run.store.begin() as connection:
         told(connection, MERGED)
         _keep_verdict(connection, run.id, report["verdict"])
@@ -48,12 +49,14 @@ def leave_report(
 
 
 def written(
-    formats: Mapping[str, Callable[[Path], None]], folder: Path
+    formats: Mapping[str, Callable[[Path], None]],
+    folder: Path,
+    name: str = "report",
 ) -> tuple[dict[str, str], list[str]]:
     """Write a report in every format; the file of each, and what could not be written."""
     files, notices = {}, []
     for kind, write in formats.items():
-        path = folder / f"report.{kind}"
+        path = folder / f"{name}.{kind}"
         try:
             write(path)
             files[kind] = str(path)

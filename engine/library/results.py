@@ -116,7 +116,8 @@ def run_result(
     verdict = {**dict.fromkeys(WRITTEN, 0), **report["verdict"]}
     fields = MappingProxyType(verdict.pop("fields"))
     good = verdict.pop("state") == "good"
-    verdict.pop("not_taken", None)
+    for word in ("not_taken", "skipped_standing"):
+        verdict.pop(word, None)
     del verdict["changed"]
     files = {kind: Path(path) for kind, path in report["files"].items()}
     waiting = attention(report)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.connector.client import Client
+from engine.destination.rows import is_definition
 from engine.extract.audit import Audit, Unmapped
 from engine.pipeline import Result, content
 from engine.report.attention import attention
@@ -22,7 +23,8 @@ from engine.report.counts import count_marked, left_behind, to_know
 from engine.report.tier import confirmed
 from engine.report.words import in_part, known
 from engine.session import Run
-from engine.store.changes import count_skipped
+from engine.store.changes import count_skipped, stream_changes
+from engine.store.journal import counts
 from engine.store.links import Finding, all_findings, count_attention
 from engine.values import as_file, as_link
 from engine.verify.compare import Comparison
@@ -90,9 +92,7 @@ def build(
         ],
         "marked": [structs.asdict(item) for item in count_marked(run)],
         "to_know": [structs.asdict(item) for item in to_know(run)],
-        "provisioned": structs.asdict(result.provisioned)
-        if result.provisioned
-        else None,
+        "provisioned": _provisioned(run, result),
         "sample": _sample(result),
         "settled": result.settled,
         "findings": [told(finding) for finding in findings],
@@ -102,8 +102,12 @@ def build(
     waiting = waiting if most else len(attention(report))
     verdict = _verdict(result, waiting)
     if in_part(command):
+        # what was left out before it was sent has not been compared
+        verdict["failed"] = sum(item.failed for item in result.loaded)
         with run.store.begin() as connection:
             verdict["skipped"] = skipped_in(run, connection)
+    if standing := _skipped_standing(run, result):
+        verdict["skipped_standing"] = standing
     return report | {"verdict": verdict}
 
 
@@ -111,6 +115,16 @@ def skipped_in(run: Run, connection: sa.Connection) -> int:
     """How many records the runs so far have skipped, whatever the last one looked at."""
     names = [mapping.name for mapping in content(run.spec.active())]
     return count_skipped(connection, names)
+
+
+def _skipped_standing(run: Run, result: Result) -> int:
+    """How many records a run has skipped whose rows stand from before."""
+    return sum(
+        bool(change.dest_id)
+        for item in result.loaded
+        for batch in stream_changes(run.store, item.object, "skip")
+        for change in batch
+    )
 
 
 def _verdict(result: Result, waiting: int) -> dict[str, Any]:
@@ -189,7 +203,7 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
     for mapping in run.spec.active():
         fields = result.tally.field_states(mapping.name)
         records = result.tally.record_states(mapping.name)
-        counts = (
+        written = (
             structs.asdict(loaded[mapping.name])
             if mapping.name in loaded
             else {}
@@ -207,8 +221,8 @@ def _objects(run: Run, result: Result) -> list[dict[str, Any]]:
                 if key[0] == mapping.name
             ],
         }
-        counts.pop("resource", None)
-        found.append({**row, **counts, "object": known(mapping.name)})
+        written.pop("resource", None)
+        found.append({**row, **written, "object": known(mapping.name)})
     return found
 
 
@@ -295,6 +309,18 @@ def _money(result: Result) -> list[dict[str, Any]]:
         }
         for (name, label, currency), sums in result.tally.money.items()
     ]
+
+
+def _provisioned(run: Run, result: Result) -> dict[str, Any] | None:
+    """What was made before any record was written, with its cost; None where nothing was to be."""
+    if result.provisioned is None:
+        return None
+    with run.store.begin() as connection:
+        written = counts(connection, run.id)
+    costs = [
+        cost for key, (_, cost) in written.items() if is_definition(key[0])
+    ]
+    return {**structs.asdict(result.provisioned), "cost": sum(costs)}
 
 
 def _sample(result: Result) -> dict[str, Any] | None:

@@ -29,7 +29,13 @@ from engine.report.terminal import (
     table,
     to_know,
 )
-from engine.report.words import PAUSED, REFUSED, counted, needing
+from engine.report.words import (
+    PAUSED,
+    REFUSED,
+    counted,
+    in_part,
+    needing,
+)
 
 UNDOING = {  # what becomes of a write
     "delete": "delete the rows of {}",
@@ -292,9 +298,11 @@ def _timeline(
 
 
 def show_status(
-    found: Mapping[str, Any], console: Console, waiting: int
+    found: Mapping[str, Any], console: Console, waiting: int, about: int
 ) -> None:
-    """Runs, what is linked, what is in doubt, what needs attention: the first of so many."""
+    """Runs, what is linked, what is in doubt, what needs attention: the first of so many, about so
+    many records.
+    """
     line(console, f"{found['migration']} ({found['environment']})", "bold")
     runs = [
         [
@@ -317,15 +325,7 @@ def show_status(
         [0],
     )
     if found["rolled_back"]:
-        left = found["kept"]
-        were = "was" if left == 1 else "were"
-        text = (
-            f"{counted(left, 'row')} {were} kept" if left else "no row is left"
-        )
-        line(
-            console,
-            f"Rolled back: {text}; what is listed below was found before",
-        )
+        line(console, _rolled_back(found["kept"], found["standing"]))
     _counts(console, "Linked in the destination", "Object", found["linked"])
     if found["skipped"]:
         line(console, "")
@@ -343,6 +343,20 @@ def show_status(
     if not found["rolled_back"]:
         _found(found["runs"], console)
     _attention(console, found["attention"], waiting)
+    if not found["rolled_back"]:
+        _without_finding(found["runs"], about, console)
+
+
+def _rolled_back(kept: int, standing: int) -> str:
+    """What a rollback has left; rows that stand and were not kept, it did not come to."""
+    if standing:
+        return (
+            f"Rolled back in part: {counted(standing, 'row')} could not be removed or restored"
+            " yet – repeat it: etl rollback SPEC"
+        )
+    were = "was" if kept == 1 else "were"
+    text = f"{counted(kept, 'row')} {were} kept" if kept else "no row is left"
+    return f"Rolled back: {text}; what is listed below was found before"
 
 
 def _outcome(run: Mapping[str, Any]) -> str:
@@ -358,29 +372,51 @@ def _outcome(run: Mapping[str, Any]) -> str:
 
 
 def _found(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """What the last run found that compared records: not all of it is among the findings."""
-    last = next((run for run in reversed(runs) if run["verdict"]), None)
-    if last is None:
-        return
-    verdict = last["verdict"]
-    told = [
-        f"{verdict[word]:,} {word}"
-        for word in ("missing", "failed", "skipped")
-        if verdict[word]
-    ]
+    """What the last run found that compared records, and before it the last that compared all."""
+    compared = [run for run in runs if run["verdict"]]
+    whole = [run for run in compared if not in_part(run["command"])]
+    # the same one, where the last has compared all
+    last = {run["id"]: run for run in (*whole[-1:], *compared[-1:])}
+    if last:
+        line(console, "")
+    for run in last.values():
+        told = _troubles(run["verdict"])
+        see = "etl report" if run is compared[-1] else "etl verify"
+        more = f"; {', '.join(told)}: see `{see}`" if told else ""
+        whole_of = arrived(run["verdict"], run["command"])
+        line(console, f"Run {run['id']}, {run['command']}: {whole_of}{more}")
+
+
+def _troubles(verdict: Mapping[str, Any]) -> list[str]:
+    """What a comparison found that did not arrive, or not whole."""
     fields = {
         "lost": verdict["lost_in_arrived"],
         "changed by people": verdict["fields"]["changed_by_people"],
     }
-    told += [
+    return [
+        f"{verdict[word]:,} {word}"
+        for word in ("missing", "failed", "skipped")
+        if verdict[word]
+    ] + [
         f"{counted(many, 'field')} {what}"
         for what, many in fields.items()
         if many
     ]
-    more = f"; {', '.join(told)}: see `etl report`" if told else ""
-    whole = arrived(verdict, last["command"])
-    line(console, "")
-    line(console, f"Run {last['id']}, {last['command']}: {whole}{more}")
+
+
+def _without_finding(
+    runs: Sequence[Mapping[str, Any]], about: int, console: Console
+) -> None:
+    """Why fewer are listed than the last comparison has counted: `about` so many are findings."""
+    last = next((run for run in reversed(runs) if run["verdict"]), None)
+    more = last["verdict"]["need_attention"] - about if last else 0
+    if last and more > 0:
+        line(console, "")
+        line(
+            console,
+            f"{needing(more, 'more record')}, by the comparison of run {last['id']}: see"
+            " `etl report`",
+        )
 
 
 def show_rollback(
@@ -396,10 +432,17 @@ def show_rollback(
         line(console, f"A rollback would: {would}. Nothing was changed")
     else:
         cost = f"{found['cost']:,.0f} {found['cost_unit']}"
-        line(console, f"{found['undone']:,} writes undone; {cost}")
+        line(console, f"{counted(found['undone'], 'write')} undone; {cost}")
     for word in ("kept", "failed"):
-        lines = [f"{name} {key}: {reason}" for name, key, reason in found[word]]
+        lines = [
+            f"{' '.join(filter(None, about({'object': name, 'key': key})))}: {reason}"
+            for name, key, reason in found[word]
+        ]
         _listed(console, word.capitalize(), lines)
+    if found["files"]:
+        heading(console, "Reports")
+        for kind, path in found["files"].items():
+            line(console, f"  {kind}: {path}")
 
 
 def _counts(

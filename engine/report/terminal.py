@@ -56,6 +56,10 @@ def show(
         heading(console, "Reports")
         for format, path in files.items():
             line(console, f"  {format}: {path}")
+        if mapping := report.get("mapping_digest"):
+            line(
+                console, f"  of mapping {mapping[:8]}, as an approval names it"
+            )
 
 
 def _described(cause: Cause) -> Iterator[str]:
@@ -132,6 +136,11 @@ def _counts(verdict: Mapping[str, Any]) -> list[str]:
         for state in ("skipped", "failed", "missing")
         if verdict[state]
     ]
+    if verdict.get("skipped_standing"):
+        counts.insert(
+            min(1, verdict["skipped"]),
+            f"{verdict['skipped_standing']:,} skipped whose row stands from before",
+        )
     if verdict.get("not_taken"):
         counts.append(f"{verdict['not_taken']:,} not taken by any object")
     counts += [
@@ -283,7 +292,11 @@ def spent(report: Report, console: Console) -> None:
     """What is used of each account's limits."""
     cost = sum(row.get("cost", 0) for row in report["objects"])
     least = sum(row.get("least", 0) for row in report["objects"])
+    made = (report.get("provisioned") or {}).get("cost", 0)
     heading(console, "Limits")
+    if made:
+        unit = cost_unit(report["accounts"]["destination"])
+        line(console, f"  {unit} for custom fields and options: {made:,.0f}")
     if cost and least:
         above = f"{(cost - least) / least:.1%} above it"
         unit = cost_unit(report["accounts"]["destination"])

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.connector.titles import first_word
+from engine.destination.edits import changed_fields
 from engine.destination.resolve import Ids, Resolved, resolve
 from engine.destination.rows import (
     Definitions,
@@ -508,8 +509,8 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     else:
         link = learn(connection, side, bench.run.id, case.is_unedited)
         side = structs.replace(side, link=link)
-        edited = _row_is_edited(bench.run, side)
-        side = structs.replace(side, is_edited=edited)
+        edited = _edited(bench.run, connection, side, mapping)
+        side = structs.replace(side, edited=edited)
 
     resource = side.codec.resource
     fields = field_states(
@@ -540,15 +541,19 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     )
 
 
-def _row_is_edited(run: Run, side: Side) -> bool:
-    """Whether people changed a row that an earlier run wrote: what is another in one of this run
-    may be the platform's work since it answered.
+def _edited(
+    run: Run, connection: sa.Connection, side: Side, mapping: ObjectMapping
+) -> Sequence[str]:
+    """The fields that people changed in a row that an earlier run wrote: what is another in one of
+    this run may be the platform's work since it answered.
     """
     link, row = side.link, side.row
     if side.is_intact or link is None or row is None or link.run == run.id:
-        return False
+        return ()
     seen = link.extra.get("seen")
-    return seen is not None and not side.codec.is_unchanged(seen, row)
+    if seen is None or side.codec.is_unchanged(seen, row):
+        return ()
+    return changed_fields(run, connection, side.codec, mapping, link, row)
 
 
 def _trace_as_written(

@@ -48,7 +48,7 @@ class Side(msgspec.Struct, frozen=True):
     """A record as it was written, in our words and as it travels, and the row it has.
 
     `is_intact`: the row holds every value as it was sent, and nothing else is known of it;
-    `is_edited`: an earlier run wrote it, and people have changed it since.
+    `edited`: the fields that people have changed since an earlier run wrote it.
     """
 
     codec: RowCodec
@@ -56,7 +56,7 @@ class Side(msgspec.Struct, frozen=True):
     link: Link | None
     row: Row | None
     is_intact: bool
-    is_edited: bool = False
+    edited: Sequence[str] = ()
 
 
 def side_of(
@@ -148,8 +148,12 @@ def _arrived(
     view = FieldView(wanted, stored, live, wanted)
     if holds_wanted(view, same) and side.codec.alike(target, wanted, live):
         return "stored_as", f"the destination stores it as {text_of(live)[:80]}"
-    edited = _may_be_peoples(side, target)
-    return _another(edited, held.get("why"), view, same)
+    why = held.get("why")
+    kept, theirs = why == "conflict", ownership(view, same) is Ownership.THEIRS
+    if kept or (theirs and _may_be_peoples(side, target)):
+        when = "; kept" if kept else " since"
+        return "changed_by_people", f"people changed it{when}"
+    return "lost", _why_lost(why, view, same)
 
 
 def _may_be_peoples(side: Side, target: str) -> bool:
@@ -158,21 +162,7 @@ def _may_be_peoples(side: Side, target: str) -> bool:
     """
     if side.link is None or target in side.link.extra.get("lost", ()):
         return False
-    return side.is_edited or is_touched(side.link, target)
-
-
-def _another(
-    edited: bool,
-    why: str | None,
-    view: FieldView,
-    same: Callable[[Any, Any], bool],
-) -> tuple[str, str]:
-    """The state of a field that holds something else than what was wanted."""
-    if why == "conflict":
-        return "changed_by_people", "people changed it; kept"
-    if edited and why != "stuck" and ownership(view, same) is Ownership.THEIRS:
-        return "changed_by_people", "people changed it since"
-    return "lost", _why_lost(why, view, same)
+    return target in side.edited or is_touched(side.link, target)
 
 
 def _why_lost(

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from jsonschema import Draft202012Validator
 
 from engine.library.results import Kept, RollbackResult
+from engine.library.undone import Told, left
 from engine.report.attention import attention
 from engine.report.words import counted
 from engine.values import digest
@@ -28,7 +29,6 @@ from fleet.ending import AFTER_REFUSAL
 from fleet.records import database, figures, members, reports, turns
 from fleet.secrets import Secrets
 from fleet.turn import Far, Heard, carried_out
-from fleet.undone import Told, left
 from tests import loopback, postgres
 from tests.e2e.driving import SPEC, Pair, checkout, pair
 from tests.fleet.commands import typed

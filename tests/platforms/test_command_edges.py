@@ -525,3 +525,111 @@ def test_a_rollback_asks_about_writes_in_doubt(trial: Project) -> None:
     assert len(trial.platform.tables["contacts"]) == 2
     trial.etl("rollback", code=0, said="y\n")
     assert not trial.platform.tables["contacts"]
+
+
+def test_a_delta_goes_on_after_a_rollback_of_one_run(trial: Project) -> None:
+    """What other runs made stands, which delta and status both say; once nothing does, both say that too."""
+    trial.full(code=0)
+    trial.platform.tables["people"].append({"id": 3, "name": "Person 3"})
+    trial.delta(code=0)
+    trial.etl("rollback", "--run", "2", "--yes", code=0)
+    assert not trial.etl("status", "--json", code=0).data()["rolled_back"]
+    trial.delta(code=0)
+    assert len(trial.platform.tables["contacts"]) == 3
+    for run in ("4", "1"):
+        trial.etl("rollback", "--run", run, "--yes", code=0)
+    assert trial.platform.tables["contacts"] == []
+    assert trial.etl("status", "--json", code=0).data()["rolled_back"]
+    assert "was rolled back" in trial.etl("run", "--delta", code=4).err
+
+
+def test_a_delta_does_not_refill_what_a_rollback_could_not_empty(trial: Project) -> None:
+    """One row that cannot be removed does not make a rollback of everything undone: a delta is refused, and the status says what to do."""
+    trial.full(code=0)
+    refused = trial.platform.tables["contacts"][0]["id"]
+
+    def refuse(_: Platform, request: Request) -> Answer | None:
+        return Answer(422, {"error": "no"}) if request.method == "DELETE" and request.path.endswith(f"/{refused}") else None
+
+    trial.platform.before.append(refuse)
+    assert trial.rollback(code=1)["failed"]
+    status = trial.etl("status", code=0).out
+    assert "Rolled back in part: 1 row could not be removed" in status and "etl rollback" in status
+    assert "was rolled back" in trial.etl("run", "--delta", code=4).err
+
+
+def test_nobody_approves_a_sample_that_was_rolled_back(trial: Project) -> None:
+    """It cannot be looked at any more; the refusal names the sample to run. What was approved before stays so."""
+    trial.run("--sample", code=0)
+    trial.etl("rollback", "--dry-run", code=0)
+    trial.etl("approve", "--by", "tester", code=0)
+    trial.rollback(code=0)
+    done = trial.etl("approve", "--by", "tester", code=4)
+    assert "was rolled back since" in done.err and "etl run spec.yaml --sample --env live" in done.err
+    trial.run(code=0)
+
+
+def test_a_rollback_leaves_a_report_of_what_stayed(trial: Project) -> None:
+    """Its files are named, say which row stayed and why, and leave the report of the last run alone; `etl report` names the page; a look leaves none."""
+    trial.full(code=0)
+    trial.platform.tables["contacts"][0]["name"] = "by hand"
+    assert trial.etl("rollback", "--dry-run", "--json", code=1).data()["files"] == {}
+    done = trial.etl("rollback", "--yes", "--json", code=1).data()
+    files = {kind: trial.folder / path for kind, path in done["files"].items()}
+    assert {kind: path.name for kind, path in files.items()} == {kind: f"rollback.{kind}" for kind in ("html", "json", "csv")}
+    assert "people changed name" in files["html"].read_text() and "contacts,people/1," in files["csv"].read_text(encoding="utf-8-sig")
+    report = trial.etl("report", code=0)
+    assert "rollback.html" in report.err and report.out.startswith("source to destination: run in live")
+    trial.full(code=None)
+    assert "rollback.html" in trial.etl("rollback", "--yes", code=1).out
+
+
+def test_a_status_counts_what_a_verification_found(trial: Project) -> None:
+    """A row that people deleted needs attention in the status too, though no finding says so; a delta that looks at nothing hides it from no one."""
+    trial.full(code=0)
+    del trial.platform.tables["contacts"][0]
+    assert "1 needs attention" in trial.etl("verify", code=1).out
+    status = trial.etl("status", code=0).out
+    assert "Run 2, verify: 1 of 2 records arrived; 1 missing: see `etl report`" in status
+    assert "1 more record needs attention, by the comparison of run 2" in status
+    trial.delta()
+    later = trial.etl("status", code=0).out
+    assert "Run 2, verify: 1 of 2 records arrived; 1 missing: see `etl verify`\nRun 3, run --delta: Nothing had changed" in later
+
+
+def test_a_report_names_the_mapping_as_the_approval_does(trial: Project) -> None:
+    """Whoever looks at a sample can compare the two, on every form of the report."""
+    report = trial.run("--sample", code=0)
+    digest = trial.etl("approve", "--by", "tester", "--json", code=0).data()["digest"]
+    assert report["mapping_digest"] == digest
+    assert f"  of mapping {digest[:8]}, as an approval names it" in trial.etl("report", code=0).out
+
+
+def test_a_rollback_that_was_refused_is_none(trial: Project) -> None:
+    """Of a run that is not there, or before anything was migrated: nothing was taken back, and a sample can be approved."""
+    trial.run("--sample", code=0)
+    trial.etl("rollback", "--run", "99", "--yes", code=2)
+    status = trial.etl("status", code=0).out
+    assert "refused: there is no run 99" in status and "Rolled back" not in status
+    trial.etl("approve", "--by", "tester", code=0)
+    trial.verify(code=0)
+    other = ("--store", "other.sqlite")
+    trial.etl("rollback", "--yes", *other, code=2)
+    assert "Rolled back" not in trial.etl("status", *other, code=0).out
+
+
+def test_a_run_that_was_refused_is_none_after_a_rollback(trial: Project) -> None:
+    """It has moved nothing: a delta is still refused, there is nothing to verify, and the status says that everything was rolled back."""
+    trial.full(code=0)
+    trial.rollback(code=0)
+    trial.etl("run", "--sample", "5000", code=4)
+    assert "was rolled back" in trial.etl("run", "--delta", code=4).err
+    assert "was rolled back" in trial.etl("verify", code=2).err
+    assert trial.etl("status", "--json", code=0).data()["rolled_back"]
+
+
+def test_a_first_run_that_was_refused_leaves_nothing_to_compare(trial: Project) -> None:
+    """Nobody has rolled anything back, and a verification does not say so."""
+    trial.etl("run", "--sample", "5000", code=4)
+    done = trial.etl("verify", code=0)
+    assert "No records were compared" in done.out and "rolled back" not in done.out + done.err

@@ -113,6 +113,27 @@ def test_an_option_that_people_renamed_is_used(
     trial.verify(code=0)
 
 
+def test_a_report_says_what_fields_and_options_cost(serve: Serve, tmp_path: Path) -> None:
+    """What is told for writing is of records; the calls that make fields and options are told beside it, and both are all that was written."""
+    trial = members(serve, tmp_path)
+    report = trial.full(code=0)
+    rows = sum(item["cost"] for item in report["objects"])
+    assert (report["provisioned"]["cost"], rows) == (2, 3) and trial.platform.count_writes() == 5
+    assert "calls for custom fields and options: 2\n  calls for writing: 3;" in trial.etl("report").out
+    assert trial.delta(code=0)["provisioned"]["cost"] == 0
+
+
+def test_the_question_of_a_rollback_says_what_counts_as_a_row(serve: Serve, tmp_path: Path) -> None:
+    """Where custom fields are among what goes, the question says that they are counted; of rows alone it says nothing more."""
+    trial = members(serve, tmp_path)
+    trial.full(code=0)
+    counted = "(custom fields and stages are counted as rows)"
+    assert f"to 5 rows {counted} in" in trial.etl("rollback", code=130, said="n\n").err
+    trial.platform.tables["people"].append(person(4, "Gold"))
+    trial.delta(code=0)
+    assert "to 1 row in" in trial.etl("rollback", "--run", "2", code=130, said="n\n").err
+
+
 def test_a_field_made_anew_stays_with_rows_that_stay(serve: Serve, tmp_path: Path) -> None:
     """However often a rollback is repeated: that the old field is gone says nothing of the new one."""
     trial = members(serve, tmp_path)

@@ -701,3 +701,15 @@ def test_what_cannot_be_emptied_is_not_called_peoples(people: Row, serve: Serve,
     (row,) = (one for one in trial.verify(code=1)["records"] if one["object"] == "contacts")
     (email,) = (one for one in row["fields"] if one["target"] == "email")
     assert (email["state"], email["reason"]) == ("lost", "emptied in the source; the destination cannot empty this field")
+
+
+def test_what_cannot_be_emptied_and_people_changed_is_peoples(serve: Serve, tmp_path: Path) -> None:
+    """The value that people give to such a field afterwards is theirs: a verification calls it no loss."""
+    trial = contacts(serve, tmp_path, many=1)
+    trial.full()
+    trial.platform.tables["people"][0]["email"] = None
+    trial.delta()
+    trial.platform.tables["contacts"][0]["email"] = "theirs@example.com"
+    (row,) = (one for one in trial.verify(code=1)["records"] if one["object"] == "contacts")
+    (email,) = (one for one in row["fields"] if one["target"] == "email")
+    assert (email["state"], email["reason"], email["live"]) == ("changed_by_people", "people changed it since", "theirs@example.com")

@@ -181,3 +181,35 @@ def test_a_record_whose_row_was_taken_back_is_counted_again(serve: Serve, tmp_pa
     trial.rollback(code=0)
     trial.run()
     assert [told(trial, "verify"), status(trial)] == [1, 1]
+
+
+def in_the_table(report: dict[str, Any], word: str) -> int:
+    """What a column of the table of objects comes to."""
+    return sum(int(row.get(word, 0)) for row in report["objects"])
+
+
+def test_the_headline_agrees_with_the_table(serve: Serve, tmp_path: Path) -> None:
+    """Records that are skipped now and whose rows stand from before are counted apart from those without a row, by a delta and by a run."""
+    trial = start(serve, tmp_path)
+    trial.full(code=None)
+    trial.platform.tables["people"][3]["firm"] = 99
+    for command in (("run", "--delta"), ("run",)):
+        report = trial.etl(*command, "--json").data()
+        verdict = report["verdict"]
+        assert (verdict["skipped"], verdict["skipped_standing"], in_the_table(report, "skipped")) == (2, 1, 3), command
+        assert "2 skipped, 1 skipped whose row stands from before" in trial.etl(*command).out
+
+
+def test_what_fails_before_it_is_sent_is_failed_in_a_delta(serve: Serve, tmp_path: Path) -> None:
+    """The headline of a delta has as many failed as the table, though no call was made for them."""
+    trial = start(serve, tmp_path)
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = {**LOOKED_UP, "on_miss": "fail"}
+    trial.write_spec(spec)
+    trial.full(code=None)
+    trial.platform.tables["people"][3]["name"] = "Person 4 changed"
+    for command, headline in (("--delta", "1 of 3 records arrived"), ("--delta", "Nothing had changed in the source")):
+        done = trial.etl("run", command)
+        report = trial.etl("report", "--json").data()
+        assert (report["verdict"]["failed"], in_the_table(report, "failed")) == (2, 2), command
+        assert headline in done.out and "2 failed" in done.out

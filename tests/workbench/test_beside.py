@@ -69,6 +69,16 @@ def test_a_mistake_in_the_head_hides_no_other(name: str, tmp_path: Path) -> None
         assert not found - head - {*alone}, path.stem
 
 
+def test_the_value_of_a_variable_is_no_variable(tmp_path: Path) -> None:
+    """What a variable holds is taken as it is beside a mistake of the shape, as it is without one."""
+    written = WHOLE.replace("label: Accounts", "label: ${TITLE}")
+    env = {"TITLE": "${OTHER}"}
+    spec = project(tmp_path, written)
+    assert not told(spec, env)
+    spec.write_text(f"{written}odd: 1\n", encoding="utf-8")
+    assert beside_shape(spec, read(spec), env).found == ()
+
+
 def places(value: Any, keys: Keys = ()) -> Iterator[Keys]:
     """Every place in a spec."""
     if keys:

@@ -18,6 +18,7 @@ from engine.cli.options import machine
 from engine.errors import UsageError
 from engine.language.compile import load_migration
 from engine.library.commands import is_taken_back
+from engine.library.undone import REPORT
 from engine.report import terminal
 from engine.report.page import write_html
 from engine.store.journal import all_runs
@@ -58,8 +59,10 @@ def report_command(spec: Path, opens: bool, **options: Any) -> None:
             report, Console(), {kind: str(path) for kind, path in files.items()}
         )
     if is_taken_back:
+        page = folder / f"{REPORT}.html"
+        where = f", and why: {page}" if page.exists() else ""
         click.echo(
-            f"a rollback has taken this back since; etl status {spec} tells what stayed",
+            f"a rollback has taken this back since; etl status {spec} tells what stayed{where}",
             err=True,
         )
     if opens and not _opened(files["html"]):

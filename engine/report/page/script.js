@@ -207,7 +207,7 @@ function mappedChart() {
 
 // -- sections
 function heading() {
-  const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 12)}`];
+  const facts = [report.command, report.environment, `run ${report.run}`, report.generated_at, `spec ${report.spec_digest.slice(0, 8)}`, ...(report.mapping_digest ? [`mapping ${report.mapping_digest.slice(0, 8)}, as approvals name it`] : [])];
   add(byId("top"), [el("h1", {}, value(report.title, "name")), el("p.facts", {}, facts.map((text) => el("span", {}, value(text, "name"))))]);
 }
 function unchanged(told) {
@@ -230,14 +230,14 @@ function verdict() {
     ["arrived", told.arrived, "arrived"], ["skipped", told.skipped, "skipped"], ["failed", told.failed, "failed"], ["missing", told.missing, "missing"],
     ["lost", told.lost_in_arrived, "fields lost in records that arrived"], ["changed_by_people", told.fields.changed_by_people, "fields changed by people"],
   ];
-  const elsewhere = told.fields.lost - told.lost_in_arrived;
+  const elsewhere = told.fields.lost - told.lost_in_arrived, standing = told.skipped_standing ? ` ${many(told.skipped_standing, "more record")} skipped whose row stands from before.` : "";
   const outside = told.not_taken ? ` ${many(told.not_taken, "record")} of the source not taken by any object.` : "";
   const more = ["adopted", "deleted"].filter((word) => told[word]).map((word) => `, ${count(told[word])} ${word}`).join("");
   const written = ACTIONS.length ? `Written: ${count(told.created)} created, ${count(told.updated)} updated, ${count(told.unchanged)} already up to date${more}.` : "This run only read and compared.";
   return el(`section.verdict.${told.state === "good" ? "good" : "attention"}`, { id: "verdict", "aria-labelledby": "verdict-title" },
     el("h2", { id: "verdict-title", tabindex: -1 }, unchanged(told) || arrival(told), ", ", el("strong", {}, attention(told)), "."),
     el("ul.tiles", {}, tiles.map(([kind, number, word]) => el(`li.tile${number ? `.t-${kind}` : ""}`, {}, el("b", {}, count(number)), ` ${word}`))),
-    el("p", {}, written, outside), stateBar(told.fields, FIELD_STATES, 14),
+    el("p", {}, written, standing, outside), stateBar(told.fields, FIELD_STATES, 14),
     el("p.muted.fields", {}, "Fields of all records: ", Object.keys(FIELD_STATES).map((state) => `${count(told.fields[state])} ${FIELD_STATES[state][0]}`).join(", "), ".", elsewhere ? ` Lost in records that did not arrive: ${count(elsewhere)}.` : ""),
     report.notices.map((text) => el("p.notice", {}, value(text, "name"))));
 }
@@ -293,7 +293,7 @@ function costLine() {
 function provisionedLine() {
   const made = report.provisioned;
   if (!made) return null;
-  return el("p", {}, `Custom fields: ${count(made.fields_made)} created, ${count(made.fields_found)} found; ${many(made.options_made, "option")} created.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
+  return el("p", {}, `Custom fields: ${count(made.fields_made)} created, ${count(made.fields_found)} found; ${many(made.options_made, "option")} created${made.cost ? ` for ${count(made.cost)} ${costUnit()}` : ""}.`, made.refused.map((text) => el(".why", {}, value(text, "name"))));
 }
 function peopleTable() {
   if (!report.people.length) return null;

@@ -6,18 +6,24 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from engine.language.compile import Migration
 from engine.library.reports import written
 from engine.library.results import Kept, RollbackResult
+from engine.report.attention import about
 from engine.report.document import harmless, private
 from engine.report.words import counted
 from engine.values import well_formed
 
+REPORT = (
+    "rollback"  # its name where the report of the last run stands beside it
+)
 HEADS = ("what", "object", "key", "reason")
 
 
@@ -31,16 +37,25 @@ class Told:
     generated_at: str
 
 
-def left(undone: RollbackResult, told: Told, folder: Path) -> dict[str, str]:
-    """Write it in every format, under the names that the reports of other turns have: who looks
-    into the same folder again finds this one instead. The file of each format that could be
-    written; that one could not is no end of a rollback.
+def told_of(migration: Migration, environment: str, now: float) -> Told:
+    """What the report of a migration's rollback says of itself; `now` is in epoch seconds."""
+    title = f"{migration.source.title} to {migration.destination.title}"
+    at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Told(migration.spec.name, title, environment, at)
+
+
+def left(
+    undone: RollbackResult, told: Told, folder: Path, name: str = "report"
+) -> dict[str, str]:
+    """Write it in every format, by default under the names that other reports have: who looks into
+    the same folder again finds this one instead. The file of each format that could be written;
+    that one could not is no end of a rollback.
     """
     formats = {
         kind: partial(_private, write, undone, told)
         for kind, write in FORMATS.items()
     }
-    files, notices = written(formats, folder)
+    files, notices = written(formats, folder, name)
     for notice in notices:
         print(notice, file=sys.stderr)
     return files
@@ -57,7 +72,13 @@ def _private(
 
 def _stayed(undone: RollbackResult) -> list[tuple[str, Kept]]:
     both = (("kept", undone.kept), ("failed", undone.failed))
-    return [(what, row) for what, rows in both for row in rows]
+    return [(what, _known(row)) for what, rows in both for row in rows]
+
+
+def _known(row: Kept) -> Kept:
+    """A row as people know it: a custom field by its resource and name."""
+    name, key = about(asdict(row))
+    return replace(row, object=name, key=key)
 
 
 def _json(path: Path, undone: RollbackResult, told: Told) -> None:
@@ -67,8 +88,8 @@ def _json(path: Path, undone: RollbackResult, told: Told) -> None:
         "command": "rollback",
         "run": undone.run,
         "undone": undone.undone,
-        "kept": [asdict(row) for row in undone.kept],
-        "failed": [asdict(row) for row in undone.failed],
+        "kept": [asdict(_known(row)) for row in undone.kept],
+        "failed": [asdict(_known(row)) for row in undone.failed],
     }
     path.write_text(
         json.dumps(well_formed(said), ensure_ascii=False, indent=1),
