@@ -238,6 +238,8 @@ NOT_A_STEP = {
     "--delta": "a remark, `etl run --delta --deletions`: a fleet has `run --refresh`",
     "--deletions": "the same",
     "--sample": "a run's name in the store",
+    "--run": "a rollback's",
+    "--dry-run": "the same",
 }
 
 
