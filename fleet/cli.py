@@ -597,6 +597,8 @@ def plan(as_json: bool, engine: sa.Engine) -> None:
         click.echo(
             f"not planned yet: {', '.join(missing)} – etl fleet start NAME plan"
         )
+    if not (plans or done or missing):
+        click.echo("no migration is here yet – etl fleet add NAME SPEC")
 
 
 def _show_plan(found: Forecast, planned: Mapping[str, float]) -> None:

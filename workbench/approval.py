@@ -23,7 +23,7 @@ from engine.config.document import Document, read
 from engine.config.validation import check_shape
 from engine.errors import SpecError, UnsafePlan, UsageError
 from engine.language.compile import Migration
-from engine.library.commands import has_rollback
+from engine.library.commands import was_undone_since
 from engine.library.gate import Gate
 from engine.session import Run
 from engine.store.journal import all_runs
@@ -155,8 +155,9 @@ def _check_still_there(
 ) -> None:
     """Raises UnsafePlan where a sample was taken back since: nobody can look at it any more."""
     with store.begin() as connection:
-        runs = all_runs(connection)
-    if has_rollback(row for row in runs if row["id"] > sample):
+        seen = next(row for row in all_runs(connection) if row["id"] == sample)
+        is_gone = was_undone_since(connection, seen)
+    if is_gone:
         raise UnsafePlan(
             f"the sample (run {sample}) was rolled back since, and nobody can look at it any more"
             f" – run another one, and look at it: etl run {spec} --sample --env {environment}"

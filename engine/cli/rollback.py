@@ -11,6 +11,7 @@ from engine.cli.log import logged
 from engine.cli.opening import from_store, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import Declined, confirmed, print_result
+from engine.destination.rows import is_definition
 from engine.errors import ATTENTION, DONE
 from engine.library.commands import may_undo, ready_to_undo, rollback_command
 from engine.library.reports import folder_of
@@ -104,9 +105,11 @@ def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
             # the rollback finds out about these, and takes them back as well
             in_doubt = len(entries(connection, ("intent", "doubt")))
             written = undoable_objects(connection, of_run)
-        rest = {item.name for item in content(list(run.spec.objects.values()))}
+        known = run.spec.objects
+        rest = {item.name for item in content(list(known.values()))}
+        kinds = known.keys() - rest | set(filter(is_definition, written))
         defined = " (custom fields and stages are counted as rows)" * bool(
-            written.keys() - rest
+            written.keys() & kinds
         )
     writer = "etl" if of_run is None else f"run {of_run}"
     edited = "goes as well" if force else "stays"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ from engine.pipeline import Result
 from engine.plan.renames import carry_over
 from engine.report.words import REFUSED
 from engine.session import Run
-from engine.store.journal import all_runs, count_rows
+from engine.store.journal import (
+    all_runs,
+    counts,
+    has_failed,
+    is_settled_between,
+    states_by_run,
+)
 from engine.store.links import links_of
 from engine.store.records import sample
 from engine.verify.compare import everything, records_of, writes_of
@@ -26,8 +33,9 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
     runs = begun(run, spec, environment)
     carry_over(run)
     with run.store.begin() as connection:
-        commands = _since_rollback(connection, runs)
-    if not commands and has_rollback(runs):
+        commands = _standing(connection, runs)
+        is_gone = not commands and has_rollback(connection, runs)
+    if is_gone:
         kept = _rows_kept(run)
         if not kept:
             raise UsageError(
@@ -36,6 +44,8 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
                 f" {spec} --sample --env {environment}"
             )
         return pipeline.verify(run, Result(), writes_of(kept))
+    began = [row["command"] for row in runs if row["command"].startswith("run")]
+    commands = commands or began
     only_sample = all(command == "run --sample" for command in commands)
     with run.store.begin() as connection:
         judged = (
@@ -74,15 +84,27 @@ def rollback_command(of_run: int | None, dry: bool) -> str:
     return " ".join(filter(None, words))
 
 
-def has_rollback(runs: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether one of these runs has taken anything back; a mere look takes nothing, nor does what
-    was refused.
+def has_rollback(
+    connection: sa.Connection, runs: Iterable[Mapping[str, Any]]
+) -> bool:
+    """Whether one of these runs has taken anything back, by the journal: neither a mere look nor
+    a rollback that came to no row has, however it ended.
     """
     return any(
         row["command"].startswith("rollback")
         and not row["command"].endswith("--dry-run")
-        and not row["outcome"].startswith(REFUSED)
+        and _has_undone(connection, row)
         for row in runs
+    )
+
+
+def _has_undone(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Whether a rollback has sent a write, or settled one of before without a call."""
+    if counts(connection, row["id"]):
+        return True
+    until = row["ended"] or math.inf
+    return is_settled_between(
+        connection, ("undone", "kept"), row["started"], until, row["id"]
     )
 
 
@@ -92,23 +114,55 @@ def is_taken_back(
     """Whether what was migrated was taken back, and nothing migrated since: by a rollback of
     everything, or by those of single runs that left no row.
     """
-    later: list[Mapping[str, Any]] = []
+    return has_rollback(connection, runs) and not _standing(connection, runs)
+
+
+def was_undone_since(connection: sa.Connection, run: Mapping[str, Any]) -> bool:
+    """Whether rows that were there when a run was at work have been taken back since."""
+    return is_settled_between(
+        connection, ("undone",), run["started"], math.inf, run["id"]
+    )
+
+
+def _standing(
+    connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The commands of the runs since the last rollback of everything whose writes stand, oldest
+    first.
+    """
+    states = states_by_run(connection)
+    found: list[Mapping[str, Any]] = []
     for row in runs:
-        if has_rollback([row]):
-            later.append(row)
-        elif _has_migrated(connection, row):
-            later.clear()
-    if any(row["command"] == "rollback" for row in later):
-        return True
-    return bool(later) and not count_rows(connection, ("done",))
+        is_left = any("done" in states[one["id"]] for one in found)
+        if _has_taken_all(connection, row, is_left):
+            found.clear()
+        elif _stands(row, states[row["id"]]):
+            found.append(row)
+    return [row["command"] for row in found]
 
 
-def _has_migrated(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
-    """Whether a command was a run; one that was refused is none unless it has written before."""
+def _has_taken_all(
+    connection: sa.Connection, row: Mapping[str, Any], is_left: bool
+) -> bool:
+    """Whether a command was a rollback of everything: one that left rows and failed nowhere was of
+    a single run, as older versions did not say.
+    """
+    if row["command"] != "rollback" or not has_rollback(connection, [row]):
+        return False
+    is_whole = row["outcome"] == "done" and not has_failed(
+        connection, row["id"]
+    )
+    return not (is_left and is_whole)
+
+
+def _stands(row: Mapping[str, Any], states: Set[str]) -> bool:
+    """Whether a command was a run that has rows in the destination, or that came to its end and
+    found nothing to write.
+    """
     if not row["command"].startswith("run"):
         return False
-    refused = row["outcome"].startswith(REFUSED)
-    return not refused or count_rows(connection, ("done",), row["id"]) > 0
+    is_undone = bool(states & {"undone", "kept"})
+    return "done" in states or (row["outcome"] == "done" and not is_undone)
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
@@ -119,19 +173,6 @@ def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:
             for mapping in run.spec.active()
             for key in links_of(connection, mapping.name)
         )
-
-
-def _since_rollback(
-    connection: sa.Connection, runs: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """The commands of the runs since the last rollback, oldest first."""
-    found: list[str] = []
-    for row in runs:
-        if has_rollback([row]):
-            found.clear()
-        elif _has_migrated(connection, row):
-            found.append(row["command"])
-    return found
 
 
 def _planned_since(runs: Sequence[Mapping[str, Any]]) -> bool:

@@ -18,13 +18,14 @@ from engine.errors import UsageError
 from engine.library import commands
 from engine.library.gate import SHUT, Gate, keep_small
 from engine.library.opening import Held, held, numbered
-from engine.library.reports import last_report, leave_report
+from engine.library.reports import folder_of, last_report, leave_report
 from engine.library.results import (
     RollbackResult,
     RunResult,
     rollback_result,
     run_result,
 )
+from engine.library.undone import REPORT, left, told_of
 from engine.plan.cost import Plan
 from engine.rollback.undo import rollback
 from engine.session import Log, Progress, Run, quiet, unheard
@@ -181,13 +182,19 @@ class OpenMigration:
         """Take back everything, or what one run did; nobody is asked.
 
         Rows that people have touched stay, unless `force` takes them, too. With `dry_run`
-        nothing is changed, and `would` says what were.
+        nothing is changed, and `would` says what were. What stayed, and why, stands in
+        `rollback.html`, `.json` and `.csv` beside the report of the last run.
         """
         command = commands.rollback_command(of_run, dry_run)
         with numbered(self._held, command) as run:
             spec, environment = self._held.spec, self._held.environment
             commands.ready_to_undo(run, of_run, spec, environment)
-            return rollback_result(run, rollback(run, of_run, force, dry_run))
+            result = rollback_result(run, rollback(run, of_run, force, dry_run))
+            if not dry_run:
+                told = told_of(run.migration, environment, run.clock.now())
+                folder = folder_of(run.store, self.name, environment)
+                left(result, told, folder, REPORT)
+            return result
 
     def report(self) -> Mapping[str, Any]:
         """The whole report of the last run, delta or verification, record by record.

@@ -23,7 +23,7 @@ from engine.report.counts import count_marked, left_behind, to_know
 from engine.report.tier import confirmed
 from engine.report.words import in_part, known
 from engine.session import Run
-from engine.store.changes import count_skipped, stream_changes
+from engine.store.changes import Kind, count_skipped, stream_changes
 from engine.store.journal import counts
 from engine.store.links import Finding, all_findings, count_attention
 from engine.values import as_file, as_link
@@ -103,10 +103,10 @@ def build(
     verdict = _verdict(result, waiting)
     if in_part(command):
         # what was left out before it was sent has not been compared
-        verdict["failed"] = sum(item.failed for item in result.loaded)
+        verdict["failed"] += _planned(run, result, "fail", standing=False)
         with run.store.begin() as connection:
             verdict["skipped"] = skipped_in(run, connection)
-    if standing := _skipped_standing(run, result):
+    if standing := _planned(run, result, "skip", standing=True):
         verdict["skipped_standing"] = standing
     return report | {"verdict": verdict}
 
@@ -117,12 +117,12 @@ def skipped_in(run: Run, connection: sa.Connection) -> int:
     return count_skipped(connection, names)
 
 
-def _skipped_standing(run: Run, result: Result) -> int:
-    """How many records a run has skipped whose rows stand from before."""
+def _planned(run: Run, result: Result, kind: Kind, standing: bool) -> int:
+    """How many records a plan has skipped or failed: those whose rows stand, or the others."""
     return sum(
-        bool(change.dest_id)
+        bool(change.dest_id) is standing
         for item in result.loaded
-        for batch in stream_changes(run.store, item.object, "skip")
+        for batch in stream_changes(run.store, item.object, kind)
         for change in batch
     )
 

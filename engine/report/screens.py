@@ -325,7 +325,7 @@ def show_status(
         [0],
     )
     if found["rolled_back"]:
-        line(console, _rolled_back(found["kept"], found["standing"]))
+        line(console, _rolled_back(found))
     _counts(console, "Linked in the destination", "Object", found["linked"])
     if found["skipped"]:
         line(console, "")
@@ -347,16 +347,19 @@ def show_status(
         _without_finding(found["runs"], about, console)
 
 
-def _rolled_back(kept: int, standing: int) -> str:
+def _rolled_back(found: Mapping[str, Any]) -> str:
     """What a rollback has left; rows that stand and were not kept, it did not come to."""
+    kept, standing = found["kept"], found["standing"]
+    were = "was" if kept == 1 else "were"
+    text = f"{counted(kept, 'row')} {were} kept"
     if standing:
+        more = f", {text}" if kept else ""
         return (
             f"Rolled back in part: {counted(standing, 'row')} could not be removed or restored"
-            " yet – repeat it: etl rollback SPEC"
+            f" yet{more} – repeat it: etl rollback SPEC --env {found['environment']}"
         )
-    were = "was" if kept == 1 else "were"
-    text = f"{counted(kept, 'row')} {were} kept" if kept else "no row is left"
-    return f"Rolled back: {text}; what is listed below was found before"
+    left = text if kept else "no row is left"
+    return f"Rolled back: {left}; what is listed below was found before"
 
 
 def _outcome(run: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -369,18 +370,48 @@ def stream_undoable(
         yield found
 
 
+# writes that have made or changed a row, with what it held before
+_CHANGES = sa.and_(
+    journal.c.action.in_(("create", "update", "add_options")),
+    sa.or_(journal.c.action != "update", journal.c.before != "{}"),
+)
+
+
+def states_by_run(connection: sa.Connection) -> dict[int, set[str]]:
+    """What has become of the rows that each run has made or changed."""
+    query = sa.select(journal.c.run, journal.c.state).where(_CHANGES).distinct()
+    found = defaultdict[int, set[str]](set)
+    for run, state in connection.execute(query):
+        found[run].add(state)
+    return found
+
+
+def has_failed(connection: sa.Connection, run: int) -> bool:
+    """Whether a run has sent a write that is not done."""
+    mine = journal.c.run == run, journal.c.state != "done"
+    return count_where(connection, *mine) > 0
+
+
+def is_settled_between(
+    connection: sa.Connection,
+    states: Sequence[str],
+    since: float,
+    until: float,
+    last: int,
+) -> bool:
+    """Whether a write of a run, up to the last of these, came to one of the states meanwhile."""
+    mine = journal.c.run <= last, journal.c.state.in_(states)
+    meanwhile = journal.c.settled.between(since, until)
+    return count_where(connection, *mine, meanwhile) > 0
+
+
 def count_rows(
     connection: sa.Connection, states: Sequence[str], run: int | None = None
 ) -> int:
     """How many rows were made or changed by writes in these states that can be taken back."""
-    action = journal.c.action
     query = (
         sa.select(journal.c.resource, journal.c.dest_id)
-        .where(
-            journal.c.state.in_(states),
-            action.in_(("create", "update", "add_options")),
-            sa.or_(action != "update", journal.c.before != "{}"),
-        )
+        .where(journal.c.state.in_(states), _CHANGES)
         .distinct()
     )
     rows = sa.select(sa.func.count()).select_from(

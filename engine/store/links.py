@@ -674,6 +674,21 @@ def unverified_drafts(
     yield from stream_drafts(store, name, batch, without=seen)
 
 
+def unverified_links(store: Store, name: str) -> Iterator[list[str]]:
+    """The keys of an object's links that no row was seen for and that have no draft: a sample
+    makes few of these.
+    """
+    known = [
+        sa.exists().where(table.c.object == name, table.c.key == links.c.key)
+        for table in (verified, drafts)
+    ]
+    query = sa.select(links.c.key).where(
+        links.c.object == name, ~known[0], ~known[1]
+    )
+    for rows in paged(store, query, links.c.key):
+        yield [row.key for row in rows]
+
+
 def first_written(connection: sa.Connection, resource: str) -> float | None:
     """When the oldest link of a resource was last written; None where there is none."""
     found = connection.execute(

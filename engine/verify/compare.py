@@ -46,6 +46,7 @@ from engine.store.links import (
     seen_of,
     stream_links,
     unverified_drafts,
+    unverified_links,
 )
 from engine.store.records import Record, many, sample
 from engine.values import (
@@ -141,10 +142,10 @@ def compare(
 
         for mapping in mappings.values():
             for batch in unverified_drafts(run.store, mapping.name):
-                drafts = [
-                    draft for draft in batch if judged(mapping.name, draft.key)
-                ]
-                yield from _unseen(bench, mapping, drafts)
+                keys = [draft.key for draft in batch]
+                yield from _unseen(bench, mapping, keys)
+            for keys in unverified_links(run.store, mapping.name):
+                yield from _unseen(bench, mapping, keys)
     run.progress(
         "reading the destination back", len(by_resource), len(by_resource)
     )
@@ -331,20 +332,19 @@ def _fresh(
 
 
 def _unseen(
-    bench: _Context, mapping: ObjectMapping, drafts: Sequence[Draft]
+    bench: _Context, mapping: ObjectMapping, unseen: Sequence[str]
 ) -> Iterator[Comparison]:
-    """The comparisons of drafts that no page has shown a row for."""
-    if not drafts:
+    """The comparisons of records that no page has shown a row for, by key."""
+    keys = [key for key in unseen if bench.judged(mapping.name, key)]
+    if not keys:
         return
     with bench.run.store.begin() as connection:
+        place = (connection, mapping.name, keys)
         failed = failures(connection, mapping.name)
-        links = links_of(
-            connection, mapping.name, [draft.key for draft in drafts]
-        )
+        links = links_of(*place)
         if bench.only_written:
-            place = (connection, mapping.name, [draft.key for draft in drafts])
             known = attempted(*place) | left_out(*place) | links.keys()
-            drafts = [draft for draft in drafts if draft.key in known]
+            keys = [key for key in keys if key in known]
     rows = _second_look(bench, mapping, list(links.values()))
     gone = [link for link in links.values() if link.dest_id not in rows]
     merges = follow_merges(bench.run, gone, bench.carriers)
@@ -353,10 +353,10 @@ def _unseen(
         rows[moved.dest_id] = survivor
 
     pairs = []
-    for draft in drafts:
-        link = links.get(draft.key)
+    for key in keys:
+        link = links.get(key)
         row = rows.get(link.dest_id) if link else None
-        pairs.append(_Pair(mapping, draft.key, link, row))
+        pairs.append(_Pair(mapping, key, link, row))
     with bench.run.store.begin() as connection:
         cases = _cases(bench, connection, pairs)
         found = [_one(bench, connection, case) for case in cases]

@@ -306,7 +306,7 @@ def test_a_status_says_all_that_the_last_run_with_a_verdict_found() -> None:
     def told(*verdicts: dict[str, Any] | None) -> list[str]:
         out = io.StringIO()
         runs = [{**common, "id": at, "verdict": found} for at, found in enumerate(verdicts, 1)]
-        show_status({**known, "runs": runs}, Console(file=out, width=200), 0)
+        show_status({**known, "runs": runs}, Console(file=out, width=200), waiting=0, about=0)
         return [text.rstrip() for text in out.getvalue().splitlines() if text.startswith("Run ") and ":" in text]
 
     bad = verdict(**counts, fields={**fields, "changed_by_people": 1})

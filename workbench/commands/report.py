@@ -60,7 +60,7 @@ def report_command(spec: Path, opens: bool, **options: Any) -> None:
         )
     if is_taken_back:
         page = folder / f"{REPORT}.html"
-        where = f", and why: {page}" if page.exists() else ""
+        where = f"; the last rollback's page: {page}" if page.exists() else ""
         click.echo(
             f"a rollback has taken this back since; etl status {spec} tells what stayed{where}",
             err=True,
