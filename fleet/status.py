@@ -143,7 +143,8 @@ def _needing(whole: Mapping[str, Any], delta: Mapping[str, Any]) -> int:
     """How much needs attention now: a delta's report has all findings there are, but compares only
     the records that it wrote. What is wrong with others, the last count of all has found.
     """
-    unseen = {*whole.get("troubled", ())} - {*delta.get("troubled", ())}
+    seen = {*delta.get("troubled", ()), *delta.get("found", ())}
+    unseen = {*whole.get("troubled", ())} - seen
     return int(delta.get("attention", 0)) + len(unseen)
 
 

@@ -262,6 +262,15 @@ def _done(found: Held, order: Mapping[str, Any]) -> dict[str, Any]:
         "needing": result.attention_digest,
         "troubled": [" ".join(record) for record in result.troubled],
     }
+    if stage == "delta":
+        # what the last count of all has found of these is counted with the findings
+        figures["found"] = sorted(
+            {
+                f"{item.object} {item.key}"
+                for item in result.findings
+                if item.severity == "attention"
+            }
+        )
     files = {kind: str(path) for kind, path in result.files.items()}
     return {"code": result.exit_code, "verdict": figures, "files": files}
 

@@ -14,7 +14,7 @@ from engine.errors import UnsafePlan, UsageError
 from engine.library.opening import begun
 from engine.pipeline import Result
 from engine.plan.renames import carry_over
-from engine.report.words import REFUSED
+from engine.report.words import REFUSED, in_part
 from engine.session import Run
 from engine.store.journal import (
     all_runs,
@@ -156,13 +156,15 @@ def _has_taken_all(
 
 
 def _stands(row: Mapping[str, Any], states: Set[str]) -> bool:
-    """Whether a command was a run that has rows in the destination, or that came to its end and
-    found nothing to write.
+    """Whether a command was a run that has rows in the destination, or that looked at everything
+    it was asked for and found nothing to write.
     """
-    if not row["command"].startswith("run"):
+    command = row["command"]
+    if not command.startswith("run"):
         return False
-    is_undone = bool(states & {"undone", "kept"})
-    return "done" in states or (row["outcome"] == "done" and not is_undone)
+    if states:
+        return "done" in states
+    return row["outcome"] == "done" and not in_part(command)
 
 
 def _rows_kept(run: Run) -> frozenset[tuple[str, str]]:

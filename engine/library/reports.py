@@ -15,7 +15,9 @@ from engine.library.gate import Gate
 from engine.pipeline import Result
 from engine.report.document import build, write_csv, write_json
 from engine.report.page import write_html
+from engine.report.words import is_whole
 from engine.session import Run
+from engine.store.journal import all_runs
 from engine.store.links import MERGED, told
 from engine.store.tables import Store, recall_in, remember_in
 
@@ -70,10 +72,13 @@ def written(
 def _keep_verdict(
     connection: sa.Connection, run: int, verdict: Mapping[str, Any]
 ) -> None:
-    """What a run found, beside what the last ones did."""
+    """What a run found, beside what the last ones did and the last that compared everything."""
     found = {**verdicts(connection), run: verdict}
-    last = dict(list(found.items())[-VERDICTS:])
-    remember_in(connection, KEPT, json.dumps(last))
+    commands = {row["id"]: row["command"] for row in all_runs(connection)}
+    whole = [at for at in found if is_whole(commands.get(at, "--sample"))]
+    last = {*list(found)[-VERDICTS:], *whole[-1:]}
+    kept = {number: found[number] for number in found if number in last}
+    remember_in(connection, KEPT, json.dumps(kept))
 
 
 def verdicts(connection: sa.Connection) -> dict[int, Mapping[str, Any]]:

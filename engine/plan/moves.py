@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 
 from engine.extract.records import is_deleted
-from engine.language.model import ObjectMapping
+from engine.language.dependencies import walk
+from engine.language.model import (
+    Field,
+    Lookup,
+    ObjectMapping,
+    Path,
+    Template,
+)
 from engine.session import Run
 from engine.store.links import (
     Draft,
@@ -105,12 +112,33 @@ def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
     for target, value in link.written.items():
         if target == mapping.key_field or target not in draft.body:
             continue
+        if not _is_own(mapping.fields.get(target)):
+            continue
         wanted = draft.body[target]
-        if canonical(value).casefold() == canonical(wanted).casefold():
+        if _is_long(value) and _told(value) == _told(wanted):
             return True
         if words_in(value) & words_in(wanted):
             return True
     return False
+
+
+def _is_own(item: Field | None) -> bool:
+    """Whether a field holds something of its record alone: many have a fixed value, the words of a
+    template or an owner in common.
+    """
+    parts = list(walk(item.expr)) if item else []
+    paths = [part.text for part in parts if isinstance(part, Path)]
+    is_link = any(isinstance(part, Lookup | Template) for part in parts)
+    return not is_link and any(path[0] != "$" for path in paths)
+
+
+def _is_long(value: object) -> bool:
+    """Whether a value is long enough to show something: a country or a flag is not."""
+    return not isinstance(value, bool) and len(str(value)) >= SHORTEST
+
+
+def _told(value: object) -> str:
+    return canonical(value).casefold()
 
 
 def words_in(value: object) -> set[str]:

@@ -33,7 +33,7 @@ from engine.report.words import (
     PAUSED,
     REFUSED,
     counted,
-    in_part,
+    is_whole,
     needing,
 )
 
@@ -375,9 +375,18 @@ def _outcome(run: Mapping[str, Any]) -> str:
 
 
 def _found(runs: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """What the last run found that compared records, and before it the last that compared all."""
-    compared = [run for run in runs if run["verdict"]]
-    whole = [run for run in compared if not in_part(run["command"])]
+    """What the last run found that compared records, and before it the last that compared all;
+    what was compared before a rollback says nothing of what stands.
+    """
+    since = [
+        at
+        for at, run in enumerate(runs)
+        if run["command"].startswith("rollback")
+        and not run["command"].endswith("--dry-run")
+    ]
+    later = runs[since[-1] :] if since else runs
+    compared = [run for run in later if run["verdict"]]
+    whole = [run for run in compared if is_whole(run["command"])]
     # the same one, where the last has compared all
     last = {run["id"]: run for run in (*whole[-1:], *compared[-1:])}
     if last:
@@ -411,7 +420,7 @@ def _without_finding(
     runs: Sequence[Mapping[str, Any]], about: int, console: Console
 ) -> None:
     """Why fewer are listed than the last comparison has counted: `about` so many are findings."""
-    last = next((run for run in reversed(runs) if run["verdict"]), None)
+    last = runs[-1] if runs and runs[-1]["verdict"] else None
     more = last["verdict"]["need_attention"] - about if last else 0
     if last and more > 0:
         line(console, "")

@@ -79,6 +79,11 @@ def in_part(command: str) -> bool:
     return command.endswith(("--delta", "--failed"))
 
 
+def is_whole(command: str) -> bool:
+    """Whether a command compares everything that was moved."""
+    return not in_part(command) and "--sample" not in command
+
+
 def known(text: str) -> str:
     """A text in which nothing is called by a name that only etl knows."""
     for own, word in _OWN.items() if "$" in text else ():

@@ -378,8 +378,21 @@ _CHANGES = sa.and_(
 
 
 def states_by_run(connection: sa.Connection) -> dict[int, set[str]]:
-    """What has become of the rows that each run has made or changed."""
-    query = sa.select(journal.c.run, journal.c.state).where(_CHANGES).distinct()
+    """What has become of the rows that each run has made or changed; a row that was taken back has
+    taken its changes along.
+    """
+    row = journal.c.resource, journal.c.dest_id
+    undone = journal.c.action == "create", journal.c.state == "undone"
+    gone = sa.select(*row).where(*undone).distinct().subquery()
+    is_its = sa.and_(row[0] == gone.c.resource, row[1] == gone.c.dest_id)
+    is_gone = gone.c.dest_id.is_not(None)
+    state = sa.case((is_gone, "undone"), else_=journal.c.state)
+    query = (
+        sa.select(journal.c.run, state)
+        .select_from(journal.outerjoin(gone, is_its))
+        .where(_CHANGES)
+        .distinct()
+    )
     found = defaultdict[int, set[str]](set)
     for run, state in connection.execute(query):
         found[run].add(state)

@@ -83,6 +83,8 @@ def test_what_a_delta_finds_is_counted_once(engine: sa.Engine) -> None:
     (row,) = status.collected(engine)
     assert row["attention"] == 7 + 1 and status.shown(row)["delta"] == "3 changed"
     assert status.summary([row]).endswith("8 findings need attention")
+    ended(engine, "delta", DELTA | {"attention": 1, "troubled": [], "found": ["deals a/1"]})
+    assert counted(engine) == (324, 1 + 1, 3)
     ended(engine, "delta", DELTA | {"attention": 0, "troubled": []})
     assert counted(engine) == (324, 2, 3)
     assert 'etl_migration_attention{name="one"} 2.0' in scraped(engine)

@@ -457,6 +457,43 @@ def test_a_record_that_moves_between_collections_stays_one_row(
     assert platform.count_writes() == before
 
 
+def test_what_many_records_have_in_common_makes_no_two_of_them_one(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """A client under the number of a deleted lead gets a row of its own, though its kind, its country and its agent are those of the lead."""
+    platform = serve(
+        clients=[{"id": 1, "name": "One", "country": "PT", "agent": 3}],
+        leads=[{"id": 7, "name": "Seven", "country": "ES", "agent": 3}],
+        agents=[{"id": 3, "name": "Agent"}],
+        contacts=[],
+        helpers=[],
+    )
+    kinds = {"name": "text", "country": "text", "agent": "ref agents"}
+    source = {name: readable(name, **kinds) for name in ("clients", "leads")}
+    source["agents"] = readable("agents", name="text")
+    wanted = {"country": "text", "kind": "text", "agent": "ref helpers"}
+    there = {
+        "helpers": writable("helpers", ["name"], name=NAME),
+        "contacts": writable("contacts", ["name"], name=NAME, **wanted),
+    }
+    fields = {
+        "name": "name",
+        "country": "country",
+        "kind": {"value": "customer"},
+        "agent": {"lookup": "helpers", "by": "agent"},
+    }
+    objects = {
+        "helpers": mapped("agents", "helpers", {"name": "name"}),
+        "contacts": mapped(["clients", "leads"], "contacts", fields),
+    }
+    trial = project(tmp_path, platform, source, there, migration(objects))
+    trial.full(code=0)
+    platform.tables["leads"].clear()
+    platform.tables["clients"].append({"id": 7, "name": "Zoe", "country": "ES", "agent": 3})
+    trial.delta()
+    assert platform.one("contacts", name="Seven") and platform.one("contacts", name="Zoe")
+
+
 def test_a_record_that_may_have_moved_is_asked_for_once(serve: Serve, tmp_path: Path) -> None:
     """However many objects are made of a lead whose number a client has: one call says that it is there."""
     platform = serve(

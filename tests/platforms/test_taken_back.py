@@ -150,3 +150,30 @@ def test_a_sample_after_a_rollback_of_one_run_narrows_no_verification(serve: Ser
     trial.run("--sample", "5")
     trial.platform.tables["contacts"].pop(30)
     assert "39 of 40 records arrived" in trial.etl("verify", code=1).out
+
+
+def test_rows_that_are_gone_have_taken_their_changes_along(trial: Project) -> None:
+    """What a delta changed in a row counts no more once the run that made the row is taken back."""
+    trial.full(code=0)
+    trial.platform.tables["people"][0]["name"] = "Person 1 changed"
+    trial.delta(code=0)
+    trial.etl("rollback", "--run", "1", "--yes", code=0)
+    assert there(trial) == 0 and rolled_back(trial)
+    assert trial.etl("run", "--delta").code == 4 and there(trial) == 0
+
+
+def test_a_run_that_retried_nothing_lifts_no_guard(trial: Project) -> None:
+    """`run --failed` that had nothing to do has moved nothing."""
+    trial.full(code=0)
+    trial.rollback(code=0)
+    trial.etl("run", "--failed")
+    assert trial.etl("run", "--delta").code == 4 and there(trial) == 0
+
+
+def test_a_verification_that_is_taken_back_narrows_none(trial: Project) -> None:
+    """A rollback of a command that wrote nothing leaves what a verification looks at as it was."""
+    trial.full(code=0)
+    trial.platform.tables["contacts"].pop(0)
+    trial.etl("verify", code=1)
+    trial.etl("rollback", "--run", "2", "--yes")
+    assert "1 of 2 records arrived" in trial.etl("verify", code=1).out
