@@ -18,7 +18,7 @@ from engine.library.reports import written
 from engine.library.results import Kept, RollbackResult
 from engine.report.attention import about
 from engine.report.document import harmless, private
-from engine.report.words import counted
+from engine.report.words import counted, known
 from engine.values import well_formed
 
 REPORT = (
@@ -78,7 +78,7 @@ def _stayed(undone: RollbackResult) -> list[tuple[str, Kept]]:
 def _known(row: Kept) -> Kept:
     """A row as people know it: a custom field by its resource and name."""
     name, key = about(asdict(row))
-    return replace(row, object=name, key=key)
+    return replace(row, object=name, key=key, reason=known(row.reason))
 
 
 def _json(path: Path, undone: RollbackResult, told: Told) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.destination.rows import FIELDS, OPTIONS
+from engine.report.words import known
 from engine.values import cause_of
 
 Report = Mapping[str, Any]
@@ -64,7 +65,7 @@ def about(item: Mapping[str, Any]) -> tuple[str, str]:
     name, key = str(item["object"]), str(item["key"])
     if name.startswith((FIELDS, OPTIONS)):
         return f"{name.partition('.')[2]}.{key}", ""
-    return name, key
+    return known(name), known(key)
 
 
 def _troubles(row: Mapping[str, Any]) -> list[str]:

@@ -34,6 +34,7 @@ from engine.report.words import (
     REFUSED,
     counted,
     is_whole,
+    known,
     needing,
 )
 
@@ -447,7 +448,7 @@ def show_rollback(
         line(console, f"{counted(found['undone'], 'write')} undone; {cost}")
     for word in ("kept", "failed"):
         lines = [
-            f"{' '.join(filter(None, about({'object': name, 'key': key})))}: {reason}"
+            f"{' '.join(filter(None, about({'object': name, 'key': key})))}: {known(reason)}"
             for name, key, reason in found[word]
         ]
         _listed(console, word.capitalize(), lines)
