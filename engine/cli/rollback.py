@@ -66,7 +66,7 @@ def rollback(
     with opened(settings, rollback_command(of_run, dry)) as run:
         ready_to_undo(run, of_run, settings.spec, settings.environment)
         result = take_back(run, of_run, force, dry)
-        files = {} if dry else _reported(run, result, settings)
+        files = {} if dry else _reported(run, result, settings, of_run)
     found = {
         "undone": result.undone,
         "kept": result.kept,
@@ -85,10 +85,12 @@ def rollback(
 
 
 def _reported(
-    run: Run, result: RolledBack, settings: Settings
+    run: Run, result: RolledBack, settings: Settings, of_run: int | None
 ) -> dict[str, str]:
     """The files that say what was taken back and what stayed, beside the report of the last run."""
-    told = told_of(run.migration, settings.environment, run.clock.now())
+    command = rollback_command(of_run, dry=False)
+    now = run.clock.now()
+    told = told_of(run.migration, settings.environment, now, command)
     folder = folder_of(run.store, run.spec.name, settings.environment)
     return left(rollback_result(run, result), told, folder, REPORT)
 

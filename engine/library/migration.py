@@ -191,7 +191,8 @@ class OpenMigration:
             commands.ready_to_undo(run, of_run, spec, environment)
             result = rollback_result(run, rollback(run, of_run, force, dry_run))
             if not dry_run:
-                told = told_of(run.migration, environment, run.clock.now())
+                now = run.clock.now()
+                told = told_of(run.migration, environment, now, command)
                 folder = folder_of(run.store, self.name, environment)
                 left(result, told, folder, REPORT)
             return result

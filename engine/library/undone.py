@@ -35,13 +35,19 @@ class Told:
     title: str
     environment: str
     generated_at: str
+    command: str
 
 
-def told_of(migration: Migration, environment: str, now: float) -> Told:
+def told_of(
+    migration: Migration,
+    environment: str,
+    now: float,
+    command: str = "rollback",
+) -> Told:
     """What the report of a migration's rollback says of itself; `now` is in epoch seconds."""
     title = f"{migration.source.title} to {migration.destination.title}"
     at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Told(migration.spec.name, title, environment, at)
+    return Told(migration.spec.name, title, environment, at, command)
 
 
 def left(
@@ -85,7 +91,6 @@ def _json(path: Path, undone: RollbackResult, told: Told) -> None:
     """Its shape is schemas/rollback.schema.json."""
     said: Mapping[str, Any] = {
         **asdict(told),
-        "command": "rollback",
         "run": undone.run,
         "undone": undone.undone,
         "kept": [asdict(_known(row)) for row in undone.kept],
@@ -119,8 +124,8 @@ def _html(path: Path, undone: RollbackResult, told: Told) -> None:
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(told.title)}: rollback</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{escape(told.title)}: rollback, run {undone.run}</h1>"
+        f"<title>{escape(told.title)}: {told.command}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(told.title)}: {told.command}, run {undone.run}</h1>"
         f"<p>{escape(told.migration)}, {told.generated_at}</p><p>{summary(undone)}</p>"
         f"{table if rows else ''}</body></html>\n"
     )

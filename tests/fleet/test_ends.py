@@ -256,7 +256,7 @@ def test_a_rollback_says_what_it_has_kept(url: str, engine: sa.Engine, tmp_path:
 def test_a_report_of_a_rollback_is_text_only(tmp_path: Path) -> None:
     """What a platform has said, or a row is called by, is neither markup, nor a formula, nor half a character."""
     rows = (Kept("o", "c/\ud800<b>", "=1+1 <script>"),)
-    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), Told("c & d", "A & B", "live", "2026-01-31 10:20:30 UTC"), tmp_path)
+    files = left(RollbackResult(3, 1, (), rows, {}, 0.0, "calls"), Told("c & d", "A & B", "live", "2026-01-31 10:20:30 UTC", "rollback"), tmp_path)
     page, table = (Path(files[kind]).read_text(encoding="utf-8-sig") for kind in ("html", "csv"))
     assert "<script" not in page and "A &amp; B" in page and "1 write taken back, 0 kept, 1 failed" in page
     assert table.splitlines()[1] == "failed,o,c/?<b>,'=1+1 <script>"
@@ -270,7 +270,7 @@ def test_a_report_of_a_rollback_is_text_only(tmp_path: Path) -> None:
 def test_a_report_of_a_rollback_that_cannot_be_written_ends_it_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was taken back was taken back; the worker's log says which file is missing."""
     (tmp_path / "report.json").mkdir()
-    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), Told("a", "A", "live", ""), tmp_path)} == {"html", "csv"}
+    assert {*left(RollbackResult(3, 1, (), (), {}, 0.0, "calls"), Told("a", "A", "live", "", "rollback"), tmp_path)} == {"html", "csv"}
     assert "report.json cannot be written: Is a directory" in capsys.readouterr().err
 
 

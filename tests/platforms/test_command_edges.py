@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from engine.cli.options import interval, records, until
 from engine.errors import UsageError
@@ -578,8 +580,12 @@ def test_a_rollback_leaves_a_report_of_what_stayed(trial: Project) -> None:
     files = {kind: trial.folder / path for kind, path in done["files"].items()}
     assert {kind: path.name for kind, path in files.items()} == {kind: f"rollback.{kind}" for kind in ("html", "json", "csv")}
     assert "people changed name" in files["html"].read_text() and "contacts,people/1," in files["csv"].read_text(encoding="utf-8-sig")
+    schema = json.loads((Path(__file__).parents[2] / "schemas" / "rollback.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(json.loads(files["json"].read_text(encoding="utf-8")))
     report = trial.etl("report", code=0)
     assert "rollback.html" in report.err and report.out.startswith("source to destination: run in live")
+    trial.etl("rollback", "--run", "1", "--yes")
+    assert "rollback --run 1, run" in files["html"].read_text(encoding="utf-8")
     trial.full(code=None)
     assert "rollback.html" in trial.etl("rollback", "--yes", code=1).out
 
