@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,6 +46,10 @@ PEOPLE = "unmatched_users"  # what an audit knows already
 SHEET = 31  # characters a workbook allows in the name of a sheet
 ROWS = 1_048_576  # rows of a sheet
 CELL = 32_767  # characters a workbook takes in a cell
+# control characters, and what else XML forbids
+UNFIT = re.compile(
+    f"{ILLEGAL_CHARACTERS_RE.pattern}|[\ud800-\udfff\ufffe\uffff]"
+)
 CUT = " […] cut here: the whole text is in the CSV file"
 
 
@@ -90,9 +95,7 @@ class _InWorkbook:
 
 
 def _fitting(cell: str) -> str:
-    shown: str = ILLEGAL_CHARACTERS_RE.sub(
-        lambda found: f"\\u{ord(found[0]):04x}", cell
-    )
+    shown: str = UNFIT.sub(lambda found: f"\\u{ord(found[0]):04x}", cell)
     return shown if len(shown) <= CELL else shown[: CELL - len(CUT)] + CUT
 
 

@@ -18,6 +18,7 @@ from engine.extract.records import (
     keyed,
     report,
     tallied,
+    with_details,
 )
 from engine.language.dependencies import needed
 from engine.session import Run
@@ -212,6 +213,7 @@ def save(
             )
         save_tally(connection, name, tally)
         report(connection, READING, name, tally)
+        unique = with_details(connection, resource, unique)
         save_page(connection, unique, entries(run, unique, fields), cursor)
     return cursor, tally
 

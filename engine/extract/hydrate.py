@@ -2,7 +2,7 @@
 them.
 
 The digest of a record stays that of its listed row, so a later listing shows whether it changed; a
-row that did is staged anew without its details, which are then read anew.
+row that did is staged anew with its details as they were, which are then read anew.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from engine.connector.model import Connector
+from engine.connector.model import Connector, Resource
 from engine.errors import RequestRejected, UnsafePlan
-from engine.extract.records import entries
+from engine.extract.records import UNREAD, entries, usable_id
 from engine.language.dependencies import needed, paths_read
 from engine.language.model import ObjectMapping, Spec
 from engine.session import Run
@@ -99,7 +99,7 @@ def _waiting(
 ) -> Iterator[Record]:
     for batch in stream(run.store, name, only):
         for record in batch:
-            if not any(field in record.body for field in fields):
+            if UNREAD in record.body or record.body.keys().isdisjoint(fields):
                 yield record
 
 
@@ -110,6 +110,9 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
     Raises UnsafePlan where a whole group of rows holds none of the fields.
     """
     done, room = 0, run.migration.source.connection.concurrency
+    with run.store.begin() as connection:
+        keys = None if only is None else sorted(only)
+        clear_findings(connection, STAGE, keys=keys)
     for name, fields in detailed(run.spec, run.migration.source).items():
         with ThreadPoolExecutor(max_workers=room) as pool:
             for group in batches(_waiting(run, name, fields, only), AT_ONCE):
@@ -138,12 +141,34 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
 def _read(
     run: Run, fields: tuple[str, ...], record: Record
 ) -> dict[str, Any] | None:
-    """The row itself; None where it is deleted, or where it is refused, which is reported."""
+    """The row itself; None where the answer is refused, or is not that row, which is reported."""
+    kind = run.migration.source.resources[record.collection]
     try:
-        return run.source.read(record.collection, record.id)
+        row = run.source.read(record.collection, record.id)
+        why = _fault(kind, record, row, fields)
     except RequestRejected as error:
-        _report(run, record, fields, str(error))
-        return None
+        row, why = None, str(error)
+    if why:
+        _report(run, record, fields, why)
+    return None if why else row
+
+
+def _fault(
+    kind: Resource,
+    record: Record,
+    row: Mapping[str, Any] | None,
+    fields: tuple[str, ...],
+) -> str:
+    """Why what was read is not the record's own row; "" where it is."""
+    if row is None:
+        return "there is no such row by itself – was it deleted meanwhile?"
+    shown = usable_id(kind, row)
+    if shown and shown.casefold() != record.id.casefold():
+        return f"the answer is another row, {shown}"
+    # a read adds the fields that an id is made of
+    added = kind.id_fields if len(kind.id_fields) > 1 else ()
+    proof = {*record.body, *fields}.difference(added) if shown else fields
+    return "the answer holds no row" if row.keys().isdisjoint(proof) else ""
 
 
 def _joined(
@@ -151,27 +176,31 @@ def _joined(
 ) -> Record:
     details = {name: row.get(name) for name in fields}
     whole = well_formed({**row, **record.body, **details})
+    whole.pop(UNREAD, None)
     return structs.replace(record, body=whole)
 
 
 def _report(
     run: Run, record: Record, fields: tuple[str, ...], why: str
 ) -> None:
-    text = f"{', '.join(fields)} could not be read and is missing: {why}"
+    kept = (
+        "stays as it was read before" if UNREAD in record.body else "is missing"
+    )
+    text = f"{', '.join(fields)} could not be read and {kept}: {why}"
+    name = record.collection
+    objects = [item.name for item in run.spec.active() if name in item.sources]
     with run.store.begin() as connection:
-        for mapping in run.spec.active():
-            if record.collection in mapping.sources:
-                place = (mapping.name, record.key, STAGE, fields[0])
-                clear_findings(connection, STAGE, mapping.name, [record.key])
-                save_findings(connection, [Finding(*place, "attention", text)])
+        found = [
+            Finding(place, record.key, STAGE, fields[0], "attention", text)
+            for place in objects or [name]
+        ]
+        save_findings(connection, found)
 
 
 def _save(run: Run, name: str, read: list[Record]) -> None:
-    fields, keys = needed(run.spec)[name], [record.key for record in read]
+    fields = needed(run.spec)[name]
     with run.store.begin() as connection:
         cursor = structs.replace(
             all_cursors(connection)[name], read_at=run.clock.now()
         )
         save_page(connection, read, entries(run, read, fields), cursor)
-        for mapping in run.spec.active():
-            clear_findings(connection, STAGE, mapping.name, keys)

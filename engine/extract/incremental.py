@@ -24,6 +24,7 @@ from engine.extract.records import (
     report,
     tallied,
     watermark,
+    with_details,
 )
 from engine.language.dependencies import needed
 from engine.session import Run
@@ -254,7 +255,9 @@ def _stage(
             edited[record.key] = record
             changed += 1
 
-    take = [*fresh.values(), *edited.values()]
+    resource = run.migration.source.resources[cursor.collection]
+    changed_rows = with_details(connection, resource, [*edited.values()])
+    take = [*fresh.values(), *changed_rows]
     cursor = structs.replace(cursor, rows=cursor.rows + len(fresh))
     save_page(connection, take, entries(run, take, fields), cursor)
     note_listed(connection, [record.key for record in found], cursor.read_at)

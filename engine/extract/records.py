@@ -29,6 +29,7 @@ from engine.store.records import (
     Record,
     Tally,
     all_cursors,
+    many,
     other_rows,
 )
 from engine.values import (
@@ -50,6 +51,8 @@ PROOFS = 10
 OVERLAP = 7200.0
 # seconds that stamps may lie behind the server's clock: they may be wall time of any zone
 LAG = 14 * 3600.0
+# marks, in the body of a row that was listed anew, that its details are those of before
+UNREAD = "$unread"
 _STYLES = {
     "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
     "space": "%Y-%m-%d %H:%M:%S",
@@ -118,6 +121,24 @@ def _record(collection: str, row_id: str, row: Mapping[str, Any]) -> Record:
     return Record(
         collection, key_of(collection, row_id), whole, 0, digest(whole)
     )
+
+
+def with_details(
+    connection: sa.Connection, resource: Resource, found: list[Record]
+) -> list[Record]:
+    """Listed rows with the details that were read of them before, marked as still to be read."""
+    details = resource.operations["list"].detail
+    keys = [record.key for record in found]
+    before = many(connection, keys) if details else {}
+    result = []
+    for record in found:
+        earlier = before[record.key].body if record.key in before else {}
+        kept = {name: earlier[name] for name in details if name in earlier}
+        if kept and record.body.keys().isdisjoint(details):
+            body = {**kept, **record.body, UNREAD: None}
+            record = structs.replace(record, body=body)
+        result.append(record)
+    return result
 
 
 def tallied(
@@ -271,10 +292,14 @@ def _says_so(run: Run, resource: Resource, row: Mapping[str, Any]) -> bool:
     answer = flag(value)
     if answer is not None:
         return answer
-    if declared.kind != "boolean":
-        by_whom = declared.kind in ("reference", "id", "object")
-        if by_whom or moment(value) is not None:
+    if declared.kind in ("reference", "id", "object"):
+        who = value.get("id", value) if isinstance(value, dict) else value
+        if is_empty(who) or not word(who).strip("0-"):
+            return False  # nobody, or an id of zeros
+        if word(who) != "-1":
             return True
+    elif declared.kind != "boolean" and moment(value) is not None:
+        return True
 
     odd = f"{resource.deleted} is {value!r:.60}, which is neither yes nor no"
     text = f"{odd}: such rows count as live – check its type in the connector"

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from engine.connector.times import is_marked
 from engine.extract.audit import COUNTED, Unmapped
-from engine.extract.records import cursors_of
+from engine.extract.records import UNREAD, cursors_of
 from engine.language.dependencies import by_source, fields_read
 from engine.session import Run
 from engine.store.records import Record, stream, tally_of
@@ -177,7 +177,7 @@ def count_undeclared(run: Run) -> list[Undeclared]:
     for name in fields_read(run.spec):
         resource = run.migration.source.resources[name]
         inside = resource.custom.container if resource.custom else ""
-        known = {*resource.fields, inside.partition(".")[0]}
+        known = {*resource.fields, inside.partition(".")[0], UNREAD}
         rows: Counter[str] = Counter()
         filled: Counter[str] = Counter()
         for batch in stream(run.store, name):

@@ -29,7 +29,7 @@ ODD_IDS = (
     "A-1", "C#-3", "#", "a+b", "a/b", "/", "a b", "%", "%23", "%25", "%2523", "50%#", "a?b", "a&b=c", "ñ", "日本", "😀",
     *HALVES, "a\0b", "a\nb", "..", "'\"", "{id}", "%ud800", "%00", "x" * 900, "[0]", "$key",
 )  # fmt: skip
-ODD_TEXTS = ("\x1b[2J\x1b]0;T\x07", "a\x0bb", "a\x00b", "\ud800 half", "=1+1", "\u202egnp.exe", "x" * 40_000, "[red]x[/red]")
+ODD_TEXTS = ("\x1b[2J\x1b]0;T\x07", "a\x0bb", "a\x00b", "\ud800 half", "=1+1", "\u202egnp.exe", "x" * 40_000, "[red]x[/red]", "a\ufffeb\uffff")
 
 
 def rows_of(values: tuple[str, ...]) -> list[Row]:
@@ -184,13 +184,14 @@ def test_tables_hold_whatever_a_text_is(exported: Path) -> None:
 
 
 def test_a_workbook_is_whole(exported: Path) -> None:
-    """Control characters are shown, a text cut short says so, two long names are two sheets; nothing unfinished is left."""
+    """Control characters and what XML forbids are shown, a text cut short says so, two long names are two sheets; nothing unfinished is left."""
     import openpyxl
 
     assert zipfile.is_zipfile(exported / "trial.xlsx")
     book = openpyxl.load_workbook(exported / "trial.xlsx", read_only=True)
     cells = [cell for row in book["contacts"].iter_rows(values_only=True) for cell in row]
     assert "a\\u000bb" in cells
+    assert "a\\ufffeb\\uffff" in cells
     long = max((cell for cell in cells if isinstance(cell, str)), key=len)
     assert len(long) == 32_767 and long.endswith("the whole text is in the CSV file")
     assert len([name for name in book.sheetnames if name.startswith("contacts_of_everybody")]) == 2

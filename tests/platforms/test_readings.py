@@ -668,3 +668,119 @@ def test_the_next_page_may_be_named_inside_a_row(serve: Serve, tmp_path: Path) -
     objects = {"contacts": mapped("people", "contacts", {"name": "name"})}
     project(tmp_path, platform, source, destination, migration(objects)).full()
     assert len(platform.tables["contacts"]) == 37
+
+
+# -- details: fields that only a row's own read holds
+
+
+def detail(serve: Serve, folder: Path, many: int = 4, **more: Any) -> Project:
+    """People, whose note only their own read shows, become contacts; the spec's objects may have `more`."""
+    platform = serve(people=numbered(many, note="Note"), contacts=[])
+    for row in platform.tables["people"]:
+        row |= {"note": f"Note {row['id']}"}
+
+    def briefly(_: Platform, request: Request, answer: Answer) -> Answer:
+        if request.path != "/people":
+            return answer
+        return Answer(200, [{name: value for name, value in row.items() if name != "note"} for row in answer.body])
+
+    platform.after.append(briefly)
+    source = readable("people", name="text", note="text", city="text")
+    source["list"]["detail"] = ["note"]
+    there = {"contacts": writable("contacts", ["name"], name=NAME, note="text", city="text")}
+    fields = {"name": "name", "note": "note", "city": "city"}
+    return project(folder, platform, {"people": source}, there, migration({"contacts": mapped("people", "contacts", fields, **more)}))
+
+
+def answering(answer: Answer) -> Callable[[Platform, Request], Answer | None]:
+    """The third person's own read answers so."""
+    return lambda _, request: answer if request.path == "/people/3" else None
+
+
+def notes(platform: Platform) -> dict[str, Any]:
+    """The note of each contact."""
+    return {row["name"]: row.get("note") for row in platform.tables["contacts"]}
+
+
+UNREAD = {
+    "404": Answer(404, {"error": "not in the index"}),
+    "403": Answer(403, {"error": "private"}),
+    "204": Answer(204),
+    "an empty row": Answer(200, {}),
+    "null": Answer(200, None),
+    "no body": Answer(200, raw=b""),
+    "no rows": Answer(200, []),
+    "an error": Answer(200, {"success": False, "error": "timeout"}),
+    "another row": Answer(200, {"id": 1, "name": "Person 1", "note": "Note 1"}),
+}
+
+
+@pytest.mark.parametrize("answer", UNREAD.values(), ids=UNREAD)
+def test_a_detail_that_is_not_read_is_told(answer: Answer, serve: Serve, tmp_path: Path) -> None:
+    """Whatever a row's own read answers in its place: its record arrives without the field and is told, the others are whole."""
+    trial_ = detail(serve, tmp_path)
+    trial_.platform.before.append(answering(answer))
+    report = trial_.run("--sample", code=1)
+    whole = {f"Person {n}": f"Note {n}" for n in (1, 2, 4)}
+    assert notes(trial_.platform) == whole | {"Person 3": None}
+    assert attention(report) == {("contacts", "people/3")}
+    assert texts(report).count("note could not be read and is missing") == 1
+
+
+@pytest.mark.parametrize(
+    "row", [{"id": "3"}, {"note": "Note 3"}, [{"id": 3, "note": "Note 3"}]], ids=["left out", "no id", "a list of one"]
+)
+def test_a_detail_in_another_form_is_read(row: Any, serve: Serve, tmp_path: Path) -> None:
+    """A row that leaves out an empty field, one without its id and one alone in a list are the row itself."""
+    trial_ = detail(serve, tmp_path)
+    trial_.platform.before.append(answering(Answer(200, row)))
+    trial_.run("--sample", code=0)
+    assert notes(trial_.platform)["Person 3"] == (None if row == {"id": "3"} else "Note 3")
+
+
+def test_a_detail_that_was_read_before_is_kept(serve: Serve, tmp_path: Path) -> None:
+    """A row that changed and cannot be read by itself any more keeps its detail, told, until it is read again or gone."""
+    trial_ = detail(serve, tmp_path)
+    trial_.full()
+    trial_.platform.before.append(answering(UNREAD["404"]))
+    row = trial_.platform.tables["people"][2]
+    row |= {"city": "Vigo", "note": "Another note"}
+    report = trial_.delta(code=1)
+    contact = trial_.platform.one("contacts", name="Person 3")
+    assert (contact["city"], contact["note"]) == ("Vigo", "Note 3")
+    assert attention(report) == {("contacts", "people/3")}
+    assert "note could not be read and stays as it was read before" in texts(report)
+    assert "$" not in str(trial_.etl("audit", "--json", code=0).data()["undeclared"])
+
+    trial_.platform.before.clear()
+    assert attention(trial_.delta(code=0)) == set()
+    assert notes(trial_.platform)["Person 3"] == "Another note"
+
+
+def test_a_detail_of_a_row_that_is_gone_is_told_no_more(serve: Serve, tmp_path: Path) -> None:
+    """Once a deletion is known, that its row could not be read needs nobody."""
+    trial_ = detail(serve, tmp_path, on_delete="delete")
+    trial_.platform.before.append(answering(UNREAD["404"]))
+    trial_.full(code=1)
+    del trial_.platform.tables["people"][2]
+    trial_.delta("--deletions", "--yes")
+    assert "could not be read" not in texts(trial_.delta(code=0))
+
+
+def test_a_detail_of_a_row_beside_is_told(serve: Serve, tmp_path: Path) -> None:
+    """No object is made of the row: it is told under its collection."""
+    trial_ = detail(serve, tmp_path)
+    spec = trial_.spec()
+    spec["objects"]["contacts"] |= {"from": "cards", "related": {"whom": {"from": "people", "by": "person"}}}
+    spec["objects"]["contacts"]["fields"] = {"name": "name", "note": "whom.note"}
+    trial_.write_spec(spec)
+    cards = readable("cards", name="text", person="ref people")
+    path = tmp_path / "source.yaml"
+    written = json.loads(path.read_text(encoding="utf-8"))
+    written["resources"]["cards"] = cards
+    path.write_text(json.dumps(written), encoding="utf-8")
+    trial_.platform.tables["cards"] = [{"id": n, "name": f"Card {n}", "person": n} for n in (2, 3)]
+    trial_.platform.before.append(answering(UNREAD["204"]))
+    report = trial_.full(code=1)
+    assert notes(trial_.platform) == {"Card 2": "Note 2", "Card 3": None}
+    assert ("people", "people/3") in attention(report)

@@ -239,6 +239,7 @@ def test_what_means_empty_is_empty_inside_objects_and_lists(serve: Serve, tmp_pa
 
 
 GONE_SINCE: list[Any] = ["2024-01-01 10:00:00", "2024-01-01T10:00:00+02:00", 1704103200]
+NOBODY: list[Any] = ["00000000-0000-0000-0000-000000000000", {"id": None}, {"id": 0, "name": ""}, {"id": ""}]
 NOT_GONE: list[Any] = ["0000-00-00 00:00:00", None, "", [], {}, 0, "0.00"]
 
 
@@ -249,7 +250,7 @@ NOT_GONE: list[Any] = ["0000-00-00 00:00:00", None, "", [], {}, 0, "0.00"]
         ("date", GONE_SINCE[:1], NOT_GONE, ["00/00/0000"]),
         ("text", [*GONE_SINCE, "yes", 1], [*NOT_GONE, "off", "00"], ["active", "-", 2]),
         ("integer", [1, "1"], [0, "0", " 0 ", "0.0"], ["x", -1]),
-        ("ref people", [7, "people/7", {"id": 7}], NOT_GONE, []),
+        ("ref people", [7, "people/7", {"id": 7}, {"name": "p"}], [*NOT_GONE, *NOBODY], [-1, {"id": -1}]),
         ("boolean", [True], [0.0, "00", "no", "off"], ["2024-01-01", [True]]),
     ],
 )
