@@ -27,6 +27,8 @@ COUNTED = ("offset", "page", "keyset")
 DIGITS = 18  # of the largest count that is believed
 # pages without a new id, one after the other, that make a list one without an end
 STALE = 50
+# search engines cap a total at a multiple of so many, and refuse what is behind it
+SEARCHED = 1000
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -191,6 +193,9 @@ class Count(msgspec.Struct):
     pages: int = 0  # with rows in them
     full: bool = False  # a page was as long as asked for
     longest: int = 0  # rows of the longest page that the next one went on from
+    level: bool = (
+        False  # a full page ends at a round total, which may be capped
+    )
     promised: bool = False  # the page before said that there is more
     idle: int = 0  # empty pages, one after the other
     stale: int = 0  # pages without a new id, one after the other
@@ -326,8 +331,13 @@ def _by_total(
     if reached is None:
         return "more" if page.rows else "last"
     alone = count.pages == 1 and total == len(page.rows)
+    count.level = False
     if reached > total or (alone and not _short(pager, page, count.full)):
         return ""  # it does not count all rows, perhaps those of this page only
+    full = len(page.rows) >= pager.size and not pager.few
+    count.level = reached == total and full and _capped(total)
+    if count.level:
+        return ""  # one call more shows whether the total is capped
     return "more" if reached < total else "last"
 
 
@@ -364,9 +374,11 @@ def _capped(rows: int) -> bool:
 
 def _rest(pager: Pager, count: Count) -> bool:
     """Whether the last page looks like the rest of a list: shorter than asked for, and than the
-    pages before it.
+    pages before it; or like its end by a total that no search engine caps at.
     """
     rows, alone = count.last.rows, count.pages < 2
+    if count.level and count.totals:
+        return count.totals[1] % SEARCHED > 0
     if alone:
         return rows < pager.size and not _capped(rows)
     return rows < min(pager.size, count.longest)
@@ -376,7 +388,7 @@ def _repeated(pager: Pager, count: Count) -> str:
     """A list that repeats a page: the doubt, unless that page can only have been the last."""
     rows = count.last.rows
     short = rows < min(pager.size, count.longest) and not _capped(rows)
-    if short and not count.promised and count.stale <= STALE:
+    if (short or count.level) and not count.promised and count.stale <= STALE:
         return ""
     return f"it does not end: after {count.rows:,} rows{_of_total(count)} {REPEATS}"
 

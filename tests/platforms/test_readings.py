@@ -433,6 +433,38 @@ def test_the_last_page_may_be_given_again(serve: Serve, tmp_path: Path) -> None:
     assert (len(names(made)), texts(report)) == (25, "")
 
 
+@pytest.mark.parametrize(("people", "behind"), [(45, "rows"), (20, "none"), (20, "refused"), (20, "again")])
+def test_a_round_total_is_looked_behind(serve: Serve, tmp_path: Path, people: int, behind: str) -> None:
+    """A total of twenty after two full pages may be capped: one page more is asked for, whatever comes of it."""
+    made = trial(serve, tmp_path, numbered(people), "totals")
+
+    def capped(platform: Platform, request: Request) -> Answer:
+        query = dict(request.query)
+        if int(query["offset"]) >= 20 and behind == "refused":
+            return Answer(404, {"error": "no such page"})
+        if behind == "again":
+            query["offset"] = str(min(int(query["offset"]), 10))
+        return Answer(200, {"data": page(platform.tables["people"], query), "total": 20})
+
+    made.platform.before.append(listing(capped))
+    report = made.run("--sample", "100", code=0)
+    assert (len(names(made)), texts(report)) == (people, "")
+
+
+def test_a_search_that_is_refused_at_its_cap_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A total of a thousand and a refusal behind it are what search engines say of more rows."""
+    made = trial(serve, tmp_path, numbered(1045), "totals", sample=1000)
+
+    def capped(platform: Platform, request: Request) -> Answer:
+        if int(request.query["offset"]) >= 1000:
+            return Answer(400, {"error": "the window is too large"})
+        return Answer(200, {"data": page(platform.tables["people"], request.query), "total": 1000})
+
+    made.platform.before.append(listing(capped))
+    report = made.run("--sample", "20", code=1)
+    assert "was refused after 1,000 rows" in texts(report)
+
+
 @pytest.mark.parametrize("pages", [1, 3])
 def test_a_new_token_each_time_ends(serve: Serve, tmp_path: Path, pages: int) -> None:
     """Tokens that are always new, and the same pages again and again: the list ends with an error."""
