@@ -27,6 +27,8 @@ COUNTED = ("offset", "page", "keyset")
 DIGITS = 18  # of the largest count that is believed
 # pages without a new id, one after the other, that make a list one without an end
 STALE = 50
+# search engines cap a total at a multiple of so many, and refuse what is behind it
+SEARCHED = 1000
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -190,6 +192,10 @@ class Count(msgspec.Struct):
     twice: int = 0  # rows that stood on the page before as well
     pages: int = 0  # with rows in them
     full: bool = False  # a page was as long as asked for
+    longest: int = 0  # rows of the longest page that the next one went on from
+    level: bool = (
+        False  # a full page ends at a round total, which may be capped
+    )
     promised: bool = False  # the page before said that there is more
     idle: int = 0  # empty pages, one after the other
     stale: int = 0  # pages without a new id, one after the other
@@ -214,7 +220,10 @@ class Count(msgspec.Struct):
             self.rows + here.rows,
             self.pages + 1,
         )
-        self.twice += len(here.keys & self.last.keys)
+        again = len(here.keys & self.last.keys)
+        self.twice += again
+        if not again:
+            self.longest = max(self.longest, self.last.rows)
         self.full = self.full or here.rows >= pager.size
         self.first, self.last = self.first if self.first.rows else here, here
 
@@ -262,7 +271,7 @@ def _counted(
             if repr(further) in seen:
                 return _repeated(pager, count)
             seen.add(repr(further))
-            position, probe = further, True
+            position, probe = further, not _repeated(pager, count)
             continue
         taken = position
         count.take(page, pager)
@@ -272,7 +281,7 @@ def _counted(
         if _ends(pager, page, count, further_rows):
             break
 
-        probe = further_rows == "" and len(page.rows) < pager.size
+        probe = further_rows == "" and _rest(pager, count)
         position = onward(page, position)
         if page.rows and repr(position) in seen:
             return _round(count.rows)
@@ -322,8 +331,13 @@ def _by_total(
     if reached is None:
         return "more" if page.rows else "last"
     alone = count.pages == 1 and total == len(page.rows)
+    count.level = False
     if reached > total or (alone and not _short(pager, page, count.full)):
         return ""  # it does not count all rows, perhaps those of this page only
+    full = len(page.rows) >= pager.size and not pager.few
+    count.level = reached == total and full and _capped(total)
+    if count.level:
+        return ""  # one call more shows whether the total is capped
     return "more" if reached < total else "last"
 
 
@@ -358,11 +372,23 @@ def _capped(rows: int) -> bool:
     )
 
 
+def _rest(pager: Pager, count: Count) -> bool:
+    """Whether the last page looks like the rest of a list: shorter than asked for, and than the
+    pages before it; or like its end by a total that no search engine caps at.
+    """
+    rows, alone = count.last.rows, count.pages < 2
+    if count.level and count.totals:
+        return count.totals[1] % SEARCHED > 0
+    if alone:
+        return rows < pager.size and not _capped(rows)
+    return rows < min(pager.size, count.longest)
+
+
 def _repeated(pager: Pager, count: Count) -> str:
     """A list that repeats a page: the doubt, unless that page can only have been the last."""
     rows = count.last.rows
-    short = rows < pager.size and not _capped(rows)
-    if short and not count.promised and count.stale <= STALE:
+    short = rows < min(pager.size, count.longest) and not _capped(rows)
+    if (short or count.level) and not count.promised and count.stale <= STALE:
         return ""
     return f"it does not end: after {count.rows:,} rows{_of_total(count)} {REPEATS}"
 
@@ -422,6 +448,11 @@ def _by_address(
     )
 
 
+def _mark(page: Page) -> int:
+    """What a page is known again by: its ids, or its rows where they have none."""
+    return hash(frozenset(page.keys)) if page.keys else mark_of(page.rows)
+
+
 def _round(rows: int) -> str:
     return f"it does not end: after {rows:,} rows it leads back to a page that was read"
 
@@ -429,11 +460,20 @@ def _round(rows: int) -> str:
 def _led(
     position: Any, ask: Callable[[Any], Ask], found: Callable[[Page], Any]
 ) -> Walk:
-    """Walk on as each page says; a position that was named before leads round for ever."""
+    """Walk on as each page says; a position that was named before leads round for ever, and so
+    do many pages that were read.
+    """
     seen, rows = {repr(position)}, 0
+    marks: set[int] = set()
+    stale = 0
     while True:
         page = yield ask(position)
-        rows += len(page.rows)
+        mark = _mark(page)
+        stale = stale + 1 if page.rows and mark in marks else 0
+        if stale > STALE:
+            return f"it does not end: after {rows:,} rows {REPEATS}"
+        marks.add(mark)
+        rows += 0 if stale else len(page.rows)
         if page.body is None and position:
             return (
                 f"it ended after {rows:,} rows with an answer without a body, where"

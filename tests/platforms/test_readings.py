@@ -392,6 +392,95 @@ def test_a_page_behind_the_last_may_be_refused(serve: Serve, tmp_path: Path, sta
     assert [one.query.get("offset") for one in made.platform.calls("GET", "people")][-1] == "15"
 
 
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_page_refused_behind_pages_of_one_length_is_told(serve: Serve, tmp_path: Path, status: int) -> None:
+    """Ten are asked for and five come each time: a third page that is refused may hold more."""
+    made = trial(serve, tmp_path, numbered(45))
+
+    def short(platform: Platform, request: Request) -> Answer:
+        start = int(request.query.get("offset", 0))
+        if start >= 10:
+            return Answer(status, {"error": "offset too large"})
+        return Answer(200, platform.tables["people"][start : start + 5])
+
+    made.platform.before.append(listing(short))
+    report = made.run("--sample", "100", code=1)
+    assert "was refused after 10 rows" in texts(report)
+
+
+@pytest.mark.parametrize("lengths", [[5], [3, 5, 7], [7, 6]], ids=str)
+def test_a_position_that_the_list_ignores_is_told(serve: Serve, tmp_path: Path, lengths: list[int]) -> None:
+    """The first rows whatever is asked for, a few more or fewer of them each time, may be a part of the list."""
+    made = trial(serve, tmp_path, numbered(45))
+    left = [*lengths]
+    made.platform.before.append(
+        listing(lambda platform, _: Answer(200, platform.tables["people"][: left.pop(0) if left[1:] else left[0]]))
+    )
+    report = made.run("--sample", "100", code=1)
+    assert "it repeats rows that were read" in texts(report)
+
+
+def test_the_last_page_may_be_given_again(serve: Serve, tmp_path: Path) -> None:
+    """A page shorter than those before it, which the list repeats behind its end, was the last."""
+    made = trial(serve, tmp_path, numbered(25))
+
+    def clamped(platform: Platform, request: Request) -> Answer:
+        start = min(int(request.query.get("offset", 0)), 20)
+        return Answer(200, platform.tables["people"][start : start + 10])
+
+    made.platform.before.append(listing(clamped))
+    report = made.run("--sample", "100", code=0)
+    assert (len(names(made)), texts(report)) == (25, "")
+
+
+@pytest.mark.parametrize(("people", "behind"), [(45, "rows"), (20, "none"), (20, "refused"), (20, "again")])
+def test_a_round_total_is_looked_behind(serve: Serve, tmp_path: Path, people: int, behind: str) -> None:
+    """A total of twenty after two full pages may be capped: one page more is asked for, whatever comes of it."""
+    made = trial(serve, tmp_path, numbered(people), "totals")
+
+    def capped(platform: Platform, request: Request) -> Answer:
+        query = dict(request.query)
+        if int(query["offset"]) >= 20 and behind == "refused":
+            return Answer(404, {"error": "no such page"})
+        if behind == "again":
+            query["offset"] = str(min(int(query["offset"]), 10))
+        return Answer(200, {"data": page(platform.tables["people"], query), "total": 20})
+
+    made.platform.before.append(listing(capped))
+    report = made.run("--sample", "100", code=0)
+    assert (len(names(made)), texts(report)) == (people, "")
+
+
+def test_a_search_that_is_refused_at_its_cap_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A total of a thousand and a refusal behind it are what search engines say of more rows."""
+    made = trial(serve, tmp_path, numbered(1045), "totals", sample=1000)
+
+    def capped(platform: Platform, request: Request) -> Answer:
+        if int(request.query["offset"]) >= 1000:
+            return Answer(400, {"error": "the window is too large"})
+        return Answer(200, {"data": page(platform.tables["people"], request.query), "total": 1000})
+
+    made.platform.before.append(listing(capped))
+    report = made.run("--sample", "20", code=1)
+    assert "was refused after 1,000 rows" in texts(report)
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+def test_a_new_token_each_time_ends(serve: Serve, tmp_path: Path, pages: int) -> None:
+    """Tokens that are always new, and the same pages again and again: the list ends with an error."""
+    made = trial(serve, tmp_path, numbered(30), "tokens", sample=1000)
+    asked: list[int] = []
+
+    def round_and_round(platform: Platform, _: Request) -> Answer:
+        asked.append(1)
+        start = (len(asked) - 1) % pages * 10
+        return Answer(200, {"data": platform.tables["people"][start : start + 10], "next": f"t{len(asked)}"})
+
+    made.platform.before.append(listing(lambda *given: round_and_round(*given) if len(asked) < 300 else Answer(401)))
+    report = made.run("--sample", "100", code=1)
+    assert f"after {pages * 10} rows it repeats rows that were read" in texts(report)
+
+
 def test_what_a_reading_counted_is_counted_anew_with_refresh(serve: Serve, tmp_path: Path) -> None:
     """27 rows come under ids of others; read once more they are 27, not 54."""
     made = trial(serve, tmp_path, [{"id": 1 + n % 3, "name": f"Line {n}"} for n in range(30)])
