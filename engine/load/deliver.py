@@ -432,7 +432,25 @@ def _single(run: Run, write: Write) -> Outcome:
         )
     except EtlError as error:
         return structs.replace(_failed(write, error), called=called)
-    return _done(write, answer, extra)
+    return _to_its_row(run, _done(write, answer, extra))
+
+
+def _to_its_row(run: Run, outcome: Outcome) -> Outcome:
+    """A write to a row that is there keeps that row's id, but for what it sent of it itself; an
+    answer that names another row shows none.
+    """
+    write, resource = outcome.write, run.resource(outcome.write.resource)
+    body = write.body if isinstance(write.body, dict) else {}
+    moved = resource.id_of(resource.parts_of(write.dest_id) | body)
+    known = ("", write.dest_id, moved)
+    if write.action == "create" or outcome.dest_id in known:
+        return outcome
+    return structs.replace(
+        outcome,
+        dest_id=write.dest_id,
+        answer=structs.replace(outcome.answer, row={}, shown=False),
+        reason=f"the answer names row {outcome.dest_id} in its place: was that one changed?",
+    )
 
 
 def _done(

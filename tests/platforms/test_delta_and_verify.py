@@ -713,3 +713,23 @@ def test_what_cannot_be_emptied_and_people_changed_is_peoples(serve: Serve, tmp_
     (row,) = (one for one in trial.verify(code=1)["records"] if one["object"] == "contacts")
     (email,) = (one for one in row["fields"] if one["target"] == "email")
     assert (email["state"], email["reason"], email["live"]) == ("changed_by_people", "people changed it since", "theirs@example.com")
+
+
+@pytest.mark.parametrize("named", [5, 1003, 91002], ids=["people's", "another record's", "an event's"])
+def test_an_update_that_answers_with_another_row_keeps_its_own(named: int, serve: Serve, tmp_path: Path) -> None:
+    """The link stays with the row that was written, each later change arrives there, and it is told once."""
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    platform, before = trial.platform, trial.links("contacts")
+    theirs = {"id": 5, "name": "People's own", "email": "own@example.com"}
+    platform.tables["contacts"].append(dict(theirs))
+    platform.after.append(lambda _, request, answer: replace(answer, body={"id": named}) if request.method == "PATCH" else answer)
+    for name in ("Person Two", "Person Two again"):
+        platform.tables["people"][1]["name"] = name
+        report = trial.delta(code=1)
+        assert attention(report) == {("contacts", "people/2")}
+        assert texts(report).count(f"names row {named}") == 1
+        assert platform.one("contacts", id=1002)["name"] == name
+    assert trial.links("contacts") == before
+    trial.rollback(code=0)
+    assert platform.tables["contacts"] == [theirs]
