@@ -507,6 +507,23 @@ def test_a_row_that_people_edited_is_not_deleted(serve: Serve, tmp_path: Path) -
     assert names(trial.platform) == everybody()
 
 
+def test_a_deletion_that_is_not_there_to_be_called_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A 404 to a deletion whose row can still be read is no deletion: it is told, and done when it can be."""
+    trial = contacts(serve, tmp_path, when=WHEN, on_delete="delete")
+    platform = trial.platform
+    trial.full(code=0)
+    platform.before.append(lambda _, request: Answer(404, {"error": "not on your plan"}) if request.method == "DELETE" else None)
+    platform.tables["people"][1]["kind"] = "supplier"
+    report = trial.delta(code=1)
+    assert report["verdict"]["deleted"] == 0
+    assert ("contacts", "people/2") in attention(report)
+    assert names(platform) == everybody()
+    assert "people/2" in trial.links("contacts")
+    platform.before.clear()
+    trial.rollback(code=0)
+    assert names(platform) == set()
+
+
 @dataclass(frozen=True, slots=True)
 class Leave:
     """A way in which all records leave at once."""
