@@ -431,8 +431,45 @@ def _single(run: Run, write: Write) -> Outcome:
             write.resource, write.action, body, write.dest_id, path
         )
     except EtlError as error:
-        return structs.replace(_failed(write, error), called=called)
-    return _done(write, answer, extra)
+        found = _looked_for(run, _failed(write, error))
+        return structs.replace(found, called=called)
+    return _to_its_row(run, _done(write, answer, extra))
+
+
+def _looked_for(run: Run, outcome: Outcome) -> Outcome:
+    """A deletion of what is said to be gone has failed where the row can still be read: then the
+    platform may not have such a call.
+    """
+    write = outcome.write
+    resource = run.resource(write.resource)
+    if outcome.state != "done" or "read" not in resource.operations:
+        return outcome
+    try:
+        state, row = run.destination.look(write.resource, write.dest_id)
+    except EtlError as error:
+        return _failed(write, error)
+    if state != "there" or row.get(resource.deleted):
+        return outcome
+    reason = "the answer to the deletion is that the row is gone, and it is still there"
+    return structs.replace(outcome, state="failed", dest_id="", reason=reason)
+
+
+def _to_its_row(run: Run, outcome: Outcome) -> Outcome:
+    """A write to a row that is there keeps that row's id, but for what it sent of it itself; an
+    answer that names another row shows none.
+    """
+    write, resource = outcome.write, run.resource(outcome.write.resource)
+    body = write.body if isinstance(write.body, dict) else {}
+    moved = resource.id_of(resource.parts_of(write.dest_id) | body)
+    known = ("", write.dest_id, moved)
+    if write.action == "create" or outcome.dest_id in known:
+        return outcome
+    return structs.replace(
+        outcome,
+        dest_id=write.dest_id,
+        answer=structs.replace(outcome.answer, row={}, shown=False),
+        reason=f"the answer names row {outcome.dest_id} in its place: was that one changed?",
+    )
 
 
 def _done(

@@ -187,6 +187,8 @@ def _leave(run: Run, ledger: Ledger, outcome: Outcome, codec: RowCodec) -> None:
         ledger.save_link(link)
         for found in held_findings(link):
             ledger.save_finding(found)
+        if outcome.reason and write.action == "update":
+            ledger.save_finding(_told(write, outcome.reason))
     if outcome.existing:
         _report_existing(ledger, write.object, write.key)
     if write.action == "create":
@@ -261,9 +263,11 @@ def _doubts_of(run: Run, outcome: Outcome, codec: RowCodec) -> dict[str, Any]:
 
 def _failure(run: Run, write: Write, reason: str) -> Finding:
     run.failed(write.object, write.key)
-    return Finding(
-        write.object, write.key, "write", "", "attention", f"failed: {reason}"
-    )
+    return _told(write, f"failed: {reason}")
+
+
+def _told(write: Write, text: str) -> Finding:
+    return Finding(write.object, write.key, "write", "", "attention", text)
 
 
 def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
 from engine.connector.model import Resource
 from engine.destination.edits import edit_of
@@ -24,6 +25,7 @@ from engine.destination.rows import (
     is_definition,
     load_definitions,
 )
+from engine.destination.written import bodies_written
 from engine.session import Run
 from engine.store.journal import (
     Entry,
@@ -44,6 +46,7 @@ from engine.values import (
     canonical,
     grouped,
     is_empty,
+    links_in,
 )
 
 RowId = tuple[str, str]  # resource and id
@@ -181,16 +184,11 @@ def _look_at(
         linked = links.get(row_id, [])
         if row_id not in ours:
             reason = f"{_whose(linked)} needs it: {name} {row_id}"
-            _hold(
-                look,
-                connection,
-                codec,
-                row,
-                reason,
-                undone.get(row_id, frozenset()),
-            )
+            gone = undone.get(row_id, frozenset())
+            _hold_all(look, connection, codec, row, reason, linked, gone)
         elif look.edited and _keep_edited(look, connection, codec, row, linked):
-            _hold(look, connection, codec, row, _needed_by(name, row_id))
+            reason = _needed_by(name, row_id)
+            _hold_all(look, connection, codec, row, reason, linked)
 
 
 def _whose(links: Sequence[Link]) -> str:
@@ -267,10 +265,14 @@ def _follow(look: _Look) -> None:
                 if read
                 else []
             )
+            shown: dict[str, Row] = {row_id: {} for row_id in ids}
+            shown |= {codec.resource.id_of(row): row for row in rows}
             with look.run.store.begin() as connection:
-                for row in rows:
-                    reason = _needed_by(name, codec.resource.id_of(row))
-                    _hold(look, connection, codec, row, reason)
+                links = links_to_rows(connection, name, list(shown) * read)
+                for row_id, row in shown.items():
+                    reason = _needed_by(name, row_id)
+                    linked = links.get(row_id, ())
+                    _hold_all(look, connection, codec, row, reason, linked)
 
 
 # -- rows that no list shows
@@ -317,8 +319,57 @@ def _keep_unseen(look: _Look, entry: Entry, reason: str) -> None:
 
 def _hold_for(look: _Look, entry: Entry, row: Row) -> None:
     reason = _needed_by(entry.resource, entry.dest_id)
+    name, row_id = entry.resource, entry.dest_id
     with look.run.store.begin() as connection:
-        _hold(look, connection, look.codec(entry.resource), row, reason)
+        links = links_to_rows(connection, name, [row_id]).get(row_id, ())
+        _hold_all(look, connection, look.codec(name), row, reason, links)
+
+
+def _hold_all(  # noqa: PLR0913
+    look: _Look,
+    connection: sa.Connection,
+    codec: RowCodec,
+    row: Row,
+    reason: str,
+    links: Sequence[Link],
+    undone: Values = frozenset(),
+) -> None:
+    """Keep what a row leans on by what it shows and, where that says nothing of it, by what was
+    last written.
+    """
+    _hold(look, connection, codec, row, reason, undone)
+    for link in links:
+        if link.origin != MERGED and link.written:
+            hidden = _unshown(look, connection, codec, link, row)
+            last = [structs.replace(link, written=hidden)]
+            for body in bodies_written(
+                look.run, connection, codec, last
+            ).values():
+                _hold(look, connection, codec, body, reason, undone)
+
+
+def _unshown(
+    look: _Look,
+    connection: sa.Connection,
+    codec: RowCodec,
+    link: Link,
+    row: Row,
+) -> dict[str, Any]:
+    """What was written into fields of which the row says nothing, and links in whose place it
+    shows no row of ours: they may stand there in another form.
+    """
+    led = set()
+    for name, target, row_id in codec.references(row):
+        own = bool(look.run.resource(target).own)
+        if name not in led and made_rows(
+            connection, target, [row_id], None, own
+        ):
+            led.add(name)
+    return {
+        target: value
+        for target, value in link.written.items()
+        if not (target in led if links_in(value) else codec.shows(row, target))
+    }
 
 
 def _hold(

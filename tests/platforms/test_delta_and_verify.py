@@ -544,6 +544,23 @@ def test_a_row_that_people_edited_is_not_deleted(serve: Serve, tmp_path: Path) -
     assert names(trial.platform) == everybody()
 
 
+def test_a_deletion_that_is_not_there_to_be_called_is_told(serve: Serve, tmp_path: Path) -> None:
+    """A 404 to a deletion whose row can still be read is no deletion: it is told, and done when it can be."""
+    trial = contacts(serve, tmp_path, when=WHEN, on_delete="delete")
+    platform = trial.platform
+    trial.full(code=0)
+    platform.before.append(lambda _, request: Answer(404, {"error": "not on your plan"}) if request.method == "DELETE" else None)
+    platform.tables["people"][1]["kind"] = "supplier"
+    report = trial.delta(code=1)
+    assert report["verdict"]["deleted"] == 0
+    assert ("contacts", "people/2") in attention(report)
+    assert names(platform) == everybody()
+    assert "people/2" in trial.links("contacts")
+    platform.before.clear()
+    trial.rollback(code=0)
+    assert names(platform) == set()
+
+
 @dataclass(frozen=True, slots=True)
 class Leave:
     """A way in which all records leave at once."""
@@ -750,3 +767,23 @@ def test_what_cannot_be_emptied_and_people_changed_is_peoples(serve: Serve, tmp_
     (row,) = (one for one in trial.verify(code=1)["records"] if one["object"] == "contacts")
     (email,) = (one for one in row["fields"] if one["target"] == "email")
     assert (email["state"], email["reason"], email["live"]) == ("changed_by_people", "people changed it since", "theirs@example.com")
+
+
+@pytest.mark.parametrize("named", [5, 1003, 91002], ids=["people's", "another record's", "an event's"])
+def test_an_update_that_answers_with_another_row_keeps_its_own(named: int, serve: Serve, tmp_path: Path) -> None:
+    """The link stays with the row that was written, each later change arrives there, and it is told once."""
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    platform, before = trial.platform, trial.links("contacts")
+    theirs = {"id": 5, "name": "People's own", "email": "own@example.com"}
+    platform.tables["contacts"].append(dict(theirs))
+    platform.after.append(lambda _, request, answer: replace(answer, body={"id": named}) if request.method == "PATCH" else answer)
+    for name in ("Person Two", "Person Two again"):
+        platform.tables["people"][1]["name"] = name
+        report = trial.delta(code=1)
+        assert attention(report) == {("contacts", "people/2")}
+        assert texts(report).count(f"names row {named}") == 1
+        assert platform.one("contacts", id=1002)["name"] == name
+    assert trial.links("contacts") == before
+    trial.rollback(code=0)
+    assert platform.tables["contacts"] == [theirs]

@@ -4,6 +4,7 @@ reference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Platform, Row
+from tests.platforms.platform import After, Answer, Platform, Request, Row
 from tests.platforms.project import (
     Project,
     attention,
@@ -22,6 +23,7 @@ from tests.platforms.project import (
     writable,
 )
 from tests.platforms.trials import NAME, addresses, firms_and_people
+from tests.replacing import replace
 
 FORMS: tuple[odd.Form, ...] = ("id", "object", "list", "text")
 SHOWN = pytest.mark.parametrize("form", FORMS)
@@ -119,6 +121,45 @@ def test_a_kept_contact_keeps_its_company(form: odd.Form, serve: Serve, tmp_path
     assert names(trial.platform, "contacts") == ["Person 2 (spoke to her)"]
     assert names(trial.platform, "companies") == ["Firm 1"]
     assert {key for _, key, _ in found["kept"]} == {"people/2", "firms/1"}
+
+
+def showing_less(form: Callable[[Row], Row]) -> After:
+    """Contacts are shown in a poorer form than they have, listed and read."""
+
+    def shown(_: Platform, request: Request, answer: Answer) -> Answer:
+        if request.method != "GET" or request.parts[0] != "contacts" or answer.status != 200:
+            return answer
+        rows = answer.body
+        return replace(answer, body=[form(row) for row in rows] if isinstance(rows, list) else form(rows))
+
+    return shown
+
+
+POORER: dict[str, Callable[[Row], Row]] = {
+    "left out": lambda row: {"id": row["id"], "name": row["name"]},
+    "empty": lambda row: {**row, "company": None},
+    "typed": lambda row: {**row, "company": f"company-{row['company']}"},
+    "padded": lambda row: {**row, "company": f"{row['company']:08d}"},
+    "ids alone": lambda row: {"id": row["id"]},
+}
+
+
+@pytest.mark.parametrize("form", POORER)
+def test_a_kept_contact_keeps_the_company_that_it_does_not_show(form: str, serve: Serve, tmp_path: Path) -> None:
+    """Where a kept row shows nothing of a link, or something that leads nowhere, the company that was written
+    there last stays too.
+    """
+    trial = shown("id", serve, tmp_path, people=4)
+    trial.full(code=0)
+    trial.platform.tables["people"][1]["firm"] = 2
+    trial.delta(code=0)
+    trial.platform.one("contacts", name="Person 2")["name"] = "Person 2 (spoke to her)"
+    trial.platform.after.append(showing_less(POORER[form]))
+    found = trial.rollback(code=1)
+    assert ("contacts", "people/2") in {(name, key) for name, key, _ in found["kept"]}
+    assert "Person 2 (spoke to her)" in names(trial.platform, "contacts")
+    assert "Firm 2" in names(trial.platform, "companies")
+    assert company_of(trial.platform, "Person 2 (spoke to her)") == "Firm 2"
 
 
 def test_a_company_that_people_moved_a_contact_away_from_goes(serve: Serve, tmp_path: Path) -> None:
