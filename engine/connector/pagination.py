@@ -376,18 +376,24 @@ def _rest(pager: Pager, count: Count) -> bool:
     """Whether the last page looks like the rest of a list: shorter than asked for, and than the
     pages before it; or like its end by a total that no search engine caps at.
     """
-    rows, alone = count.last.rows, count.pages < 2
+    rows = count.last.rows
     if count.level and count.totals:
         return count.totals[1] % SEARCHED > 0
-    if alone:
-        return rows < pager.size and not _capped(rows)
-    return rows < min(pager.size, count.longest)
+    if count.pages < 2 and _capped(rows):
+        return False
+    return rows < _length(pager, count)
+
+
+def _length(pager: Pager, count: Count) -> int:
+    """How long the pages of a list are: as asked for, or as those before the last one show."""
+    measured = count.longest if count.pages > 1 else pager.size
+    return min(pager.size, measured)
 
 
 def _repeated(pager: Pager, count: Count) -> str:
     """A list that repeats a page: the doubt, unless that page can only have been the last."""
     rows = count.last.rows
-    short = rows < min(pager.size, count.longest) and not _capped(rows)
+    short = rows < _length(pager, count) and not _capped(rows)
     if (short or count.level) and not count.promised and count.stale <= STALE:
         return ""
     return f"it does not end: after {count.rows:,} rows{_of_total(count)} {REPEATS}"
