@@ -116,6 +116,7 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert cell.endswith(text)
 
 
+@pytest.mark.journeys
 def test_export_tells_of_every_write(desk: Desk, tmp_path: Path) -> None:
     """The audit log has a row for each write, and the workbook a sheet for each table."""
     run = desk.run()
