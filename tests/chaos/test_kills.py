@@ -54,7 +54,6 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
     assert told.kills >= 200
 
 
-@pytest.mark.journeys
 def test_two_runs_at_once(tmp_path: Path) -> None:
     """A second command on the same store is refused while the first is at work, and may go on after a kill."""
     with worlds(tmp_path, ("one",), 120) as (world,):
