@@ -14,15 +14,12 @@ from engine.cli.screen import Declined, confirmed, print_result
 from engine.destination.rows import is_definition
 from engine.errors import ATTENTION, DONE
 from engine.library.commands import may_undo, ready_to_undo, rollback_command
-from engine.library.reports import folder_of
 from engine.library.results import rollback_result
-from engine.library.undone import REPORT, left, told_of
+from engine.library.undone import leave_beside
 from engine.pipeline import content
 from engine.report import screens
 from engine.report.words import counted
-from engine.rollback.undo import RolledBack
 from engine.rollback.undo import rollback as take_back
-from engine.session import Run
 from engine.store.journal import (
     UNDOABLE,
     count_rows,
@@ -63,10 +60,13 @@ def rollback(
     settings = Settings(**options)
     if not dry and not yes:
         _ask(settings, of_run, force)
-    with opened(settings, rollback_command(of_run, dry)) as run:
+    command = rollback_command(of_run, dry)
+    with opened(settings, command) as run:
         ready_to_undo(run, of_run, settings.spec, settings.environment)
         result = take_back(run, of_run, force, dry)
-        files = {} if dry else _reported(run, result, settings, of_run)
+        undone = rollback_result(run, result)
+        said = (settings.environment, command)
+        files = {} if dry else leave_beside(run, undone, *said)
     found = {
         "undone": result.undone,
         "kept": result.kept,
@@ -82,17 +82,6 @@ def rollback(
         lambda found, console: screens.show_rollback(found, dry, console),
     )
     sys.exit(ATTENTION if result.kept or result.failed else DONE)
-
-
-def _reported(
-    run: Run, result: RolledBack, settings: Settings, of_run: int | None
-) -> dict[str, str]:
-    """The files that say what was taken back and what stayed, beside the report of the last run."""
-    command = rollback_command(of_run, dry=False)
-    now = run.clock.now()
-    told = told_of(run.migration, settings.environment, now, command)
-    folder = folder_of(run.store, run.spec.name, settings.environment)
-    return left(rollback_result(run, result), told, folder, REPORT)
 
 
 def _ask(settings: Settings, of_run: int | None, force: bool) -> None:

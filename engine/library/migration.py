@@ -18,14 +18,14 @@ from engine.errors import UsageError
 from engine.library import commands
 from engine.library.gate import SHUT, Gate, keep_small
 from engine.library.opening import Held, held, numbered
-from engine.library.reports import folder_of, last_report, leave_report
+from engine.library.reports import last_report, leave_report
 from engine.library.results import (
     RollbackResult,
     RunResult,
     rollback_result,
     run_result,
 )
-from engine.library.undone import REPORT, left, told_of
+from engine.library.undone import leave_beside
 from engine.plan.cost import Plan
 from engine.rollback.undo import rollback
 from engine.session import Log, Progress, Run, quiet, unheard
@@ -191,10 +191,7 @@ class OpenMigration:
             commands.ready_to_undo(run, of_run, spec, environment)
             result = rollback_result(run, rollback(run, of_run, force, dry_run))
             if not dry_run:
-                now = run.clock.now()
-                told = told_of(run.migration, environment, now, command)
-                folder = folder_of(run.store, self.name, environment)
-                left(result, told, folder, REPORT)
+                leave_beside(run, result, environment, command)
             return result
 
     def report(self) -> Mapping[str, Any]:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.language.compile import Migration
-from engine.library.reports import written
+from engine.library.reports import folder_of, written
 from engine.library.results import Kept, RollbackResult
 from engine.report.attention import about
 from engine.report.document import harmless, private
 from engine.report.words import counted, known
+from engine.session import Run
 from engine.values import well_formed
 
 REPORT = (
@@ -48,6 +49,15 @@ def told_of(
     title = f"{migration.source.title} to {migration.destination.title}"
     at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Told(migration.spec.name, title, environment, at, command)
+
+
+def leave_beside(
+    run: Run, undone: RollbackResult, environment: str, command: str
+) -> dict[str, str]:
+    """Write it beside the report of the last run, which stays; the file of each format."""
+    told = told_of(run.migration, environment, run.clock.now(), command)
+    folder = folder_of(run.store, run.spec.name, environment)
+    return left(undone, told, folder, REPORT)
 
 
 def left(
