@@ -47,7 +47,8 @@ def _ignored(
     """Ignored fields that no record has; a list shared by an alias is judged by all objects that
     share it.
     """
-    unknown: dict[object, Diagnostic | None] = {}
+    unknown: dict[object, Diagnostic] = {}
+    known = set()
     for mapping in spec.objects.values():
         fields = [
             source.resources[name].fields
@@ -56,12 +57,12 @@ def _ignored(
         ]
         for path in mapping.ignore if fields and all(fields) else ():
             keys: Keys = (*mapping.keys, "ignore", path)
-            found = _misses(document, keys, mapping, fields)
+            place = document.place(keys)
             if any(str(segments(path)[0]) in names for names in fields):
-                unknown[found.where] = None
-            else:
-                unknown.setdefault(found.where, found)
-    yield from (item for item in unknown.values() if item)
+                known.add(place)
+            elif place not in unknown:
+                unknown[place] = _misses(document, keys, mapping, fields)
+    yield from (item for place, item in unknown.items() if place not in known)
 
 
 def _misses(

@@ -183,12 +183,15 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in an address, in JSON or in a quoted text, turned round or in
-    base 64.
+    """The secret as it may stand in an address, in JSON or in a quoted text, turned round, in base
+    64, behind a user as well, or in hexadecimals.
     """
-    inside = (
-        base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
-    )
+    raw = secret.encode(errors="replace")
+    # what stands before it shifts it; the signs at either end are not its alone
+    shifted = {
+        base64.b64encode(b"\0" * at + raw).decode()[at + (at > 0) : -4]
+        for at in range(3)
+    }
     plain = {
         secret,
         quote(secret),
@@ -197,7 +200,11 @@ def _forms(secret: str) -> set[str]:
         json.dumps(secret)[1:-1],
         repr(secret)[1:-1],
     }
-    return {*plain, secret[::-1], inside} if len(secret) >= LONG else plain
+    return (
+        {*plain, *shifted, secret[::-1], raw.hex()}
+        if len(secret) >= LONG
+        else plain
+    )
 
 
 def _without_pieces(text: str, form: str) -> str:

@@ -493,23 +493,24 @@ def _led(
         seen.add(repr(position))
 
 
-_LINK = re.compile(
-    r'<([^>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s";,]+))?)*)'
-)
-_PARAMETER = re.compile(
-    r';\s*([\w*-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";,]+)))?'
+_LINK_PART = re.compile(
+    r"""<([^<>]*)>
+    |;\s*rel\s*=\s*("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s;,"']+)
+    |"(?:[^"\\]|\\.)*"?
+    |[^<;"]+|.""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 
 
 def next_link(header: str) -> str:
     """The address a `Link` header gives for `next`, or ""; one link may have several relations."""
-    for found in _LINK.finditer(header):
-        for name, quoted, bare in _PARAMETER.findall(found[2]):
-            if (
-                name.lower() == "rel"
-                and "next" in (quoted or bare).lower().split()
-            ):
-                return found[1]
+    address = ""
+    for found in _LINK_PART.finditer(header):
+        if found[1] is not None:
+            address = found[1].strip()
+        relations = (found[2] or "").lower().strip("\"'").split()
+        if "next" in relations:
+            return address
     return ""
 
 

@@ -49,7 +49,8 @@ from engine.values import (
 PROOFS = 10
 # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 OVERLAP = 7200.0
-# seconds that stamps may lie behind the server's clock: they may be wall time of any zone
+# seconds that stamps may lie behind the server's clock, or before it: they may be wall time of any
+# zone
 LAG = 14 * 3600.0
 # marks, in the body of a row that was listed anew, that its details are those of before
 UNREAD = "$unread"
@@ -165,7 +166,13 @@ def tallied(
         if stamp is not None:
             stamped[record.key] = stamp
 
-    known = [one for one in (tally.stamp, *stamped.values()) if one is not None]
+    # a later stamp is a mistake, and says nothing of the zone
+    latest = (since if date is None else date) + LAG
+    known = [
+        one
+        for one in (tally.stamp, *stamped.values())
+        if one is not None and one <= latest
+    ]
     newest = {key: one for one, key in tally.newest} | stamped
     return structs.replace(
         tally,

@@ -278,6 +278,11 @@ def test_more_decides_and_without_it_the_length(told: Any, rows: int, ends: bool
         ('<https://x/1>; title="a, <b>; rel=next"; rel="prev", <https://x/2>; REL="NEXT"', "https://x/2"),
         ('<https://x/1>; rel="nextish"', ""),
         ('</rel?page=2> ; foo ; rel = "next"', "/rel?page=2"),
+        ("<?page=2>; rel='next'", "?page=2"),
+        ("< /rel?page=2 > ; rel = next", "/rel?page=2"),
+        ('<https://x/2>; title=caf\xe9 x; rel="next"', "https://x/2"),
+        ("<https://x/2>; title=John's; rel=\"next\"", "https://x/2"),
+        ('<https://x/2>; title="never closed; rel=next', ""),
         ("nonsense", ""),
     ],
 )

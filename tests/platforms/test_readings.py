@@ -529,6 +529,22 @@ def test_a_delta_misses_nothing_whatever_clocks_and_zones_say(serve: Serve, tmp_
     assert len(made.platform.tables["contacts"]) == 6
 
 
+@pytest.mark.parametrize("zone", [-6, 0, 13])
+def test_a_stamp_in_the_future_hides_no_zone(serve: Serve, tmp_path: Path, zone: int) -> None:
+    """One row was stamped in 2099 by mistake; three deltas bring what was changed before each of them."""
+    there = timedelta(hours=zone)
+    people = numbered(14, updated=stamp(timedelta(0), there, ago=86_400))
+    people[0]["updated"] = "2099-01-01T00:00:00Z"
+    made = trial(serve, tmp_path, people, since="since")
+    filtering(made, timedelta(0))
+    made.full(code=0)
+    for number in (3, 4, 5):
+        row = made.platform.tables["people"][number]
+        row |= {"name": f"Renamed {number}", "updated": stamp(timedelta(0), there)}
+        made.delta(code=0)
+        assert f"Renamed {number}" in names(made)
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 @pytest.mark.parametrize(("first", "later"), [(30, 0), (720, 0), (720, 720), (0, 720), (-720, 0), (5e5, 0), (-4e5, 0)])
 def test_a_clock_that_is_put_right_loses_nothing(
