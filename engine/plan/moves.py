@@ -2,7 +2,8 @@
 
 A lead that becomes a client is read under another collection, and so under another key. It is
 taken for the same record where its id is the same, the record under the old key is deleted, and
-what was written of it has a value or a word in common with what is wanted now.
+what was written of it has an address, a long number or most of its name in common with what is
+wanted now.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.store.records import gone_of, mark_gone
-from engine.values import canonical, collection_of, leaves
+from engine.values import collection_of, leaves
 
 STAGE = "move"
 SHORTEST = 4  # letters of a word that may show that two records are one
+FEWEST_DIGITS = 7  # of a number that two records do not share by chance: a postcode has five
 
 
 def follow_moves(run: Run) -> int:
@@ -95,7 +97,7 @@ def _of_batch(
             ),
             None,
         )
-        if link and _is_same(mapping, draft, link) and has_left(link.key):
+        if link and _is_same(run, mapping, draft, link) and has_left(link.key):
             _carry_over(run, mapping, draft, link)
             moved += 1
     return moved
@@ -107,19 +109,41 @@ def _siblings(key: str, sources: Sequence[str]) -> Iterator[str]:
     yield from (f"{name}/{row_id}" for name in sources if name != collection)
 
 
-def _is_same(mapping: ObjectMapping, draft: Draft, link: Link) -> bool:
-    """Whether what was written and what is wanted now may be of one record."""
-    for target, value in link.written.items():
-        if target == mapping.key_field or target not in draft.body:
-            continue
-        if not _is_own(mapping.fields.get(target)):
-            continue
-        wanted = draft.body[target]
-        if _is_long(value) and _told(value) == _told(wanted):
-            return True
-        if words_in(value) & words_in(wanted):
-            return True
-    return False
+def _is_same(
+    run: Run, mapping: ObjectMapping, draft: Draft, link: Link
+) -> bool:
+    """Whether what was written and what is wanted now is of one record: they have an address or a
+    long number in common, or most words of the name.
+    """
+    pairs = {
+        target: (value, draft.body[target])
+        for target, value in link.written.items()
+        if target != mapping.key_field
+        and target in draft.body
+        and _is_own(mapping.fields.get(target))
+    }
+    if any(_marks(before) & _marks(now) for before, now in pairs.values()):
+        return True
+    called = run.resource(mapping.resource).called
+    names = [target for target in called if target in pairs] or pairs
+    return any(_are_alike(*pairs[target]) for target in names)
+
+
+def _marks(value: object) -> set[str]:
+    """What of a value belongs to one alone: an e-mail address, a phone or tax number."""
+    texts = (str(leaf).casefold().strip() for _, leaf in leaves(value))
+    return {
+        text
+        for text in texts
+        if "@" in text or len(re.findall(r"\d", text)) >= FEWEST_DIGITS
+    }
+
+
+def _are_alike(before: object, now: object) -> bool:
+    """Whether most words of the shorter of two names stand in the other."""
+    words = [_words(value) for value in (before, now)]
+    fewest = min(map(len, words))
+    return 2 * len(words[0] & words[1]) > fewest > 0
 
 
 def _is_own(item: Field | None) -> bool:
@@ -132,23 +156,17 @@ def _is_own(item: Field | None) -> bool:
     return not is_link and any(path[0] != "$" for path in paths)
 
 
-def _is_long(value: object) -> bool:
-    """Whether a value is long enough to show something: a country or a flag is not."""
-    return not isinstance(value, bool) and len(str(value)) >= SHORTEST
-
-
-def _told(value: object) -> str:
-    return canonical(value).casefold()
-
-
 def words_in(value: object) -> set[str]:
     """The words of a value that are long enough to show that two rows are about one thing."""
+    return {word for word in _words(value) if len(word) >= SHORTEST}
+
+
+def _words(value: object) -> set[str]:
     texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
     texts = [text for text in texts if "@" not in text and "/" not in text]
-    words = (
+    return {
         word for text in texts for word in re.findall(r"\w+", text.casefold())
-    )
-    return {word for word in words if len(word) >= SHORTEST}
+    }
 
 
 def _has_left(run: Run, key: str) -> bool:

@@ -494,6 +494,33 @@ def test_what_many_records_have_in_common_makes_no_two_of_them_one(
     assert platform.one("contacts", name="Seven") and platform.one("contacts", name="Zoe")
 
 
+@pytest.mark.parametrize(
+    ("name", "city", "phone", "is_one"),
+    [
+        ("Hotel Playa", "Madrid", "+34 600 000 002", False),
+        ("Hotel Sol, S.L.", "Sevilla", "+34 600 000 002", True),
+        ("Sol Hoteles", "Madrid", "+34 600 000 001", True),
+        ("Bodega Luna", "Madrid", "", False),
+    ],
+)
+def test_a_record_has_moved_where_its_name_or_number_says_so(
+    name: str, city: str, phone: str, is_one: bool, serve: Serve, tmp_path: Path
+) -> None:
+    """A word or a town in common makes no client of a lead, most of its name or its phone does: else another's row is written over."""
+    lead = {"id": 7, "name": "Hotel Sol", "city": "Madrid", "phone": "+34 600 000 001"}
+    platform = serve(clients=[], leads=[lead], contacts=[])
+    kinds = {"name": "text", "city": "text", "phone": "text"}
+    source = {one: readable(one, **kinds) for one in ("clients", "leads")}
+    there = {"contacts": writable("contacts", ["name"], **{**kinds, "name": NAME})}
+    spec = migration({"contacts": mapped(["clients", "leads"], "contacts", {one: one for one in kinds})})
+    trial = project(tmp_path, platform, source, there, spec)
+    trial.full(code=0)
+    platform.tables["leads"].clear()
+    platform.tables["clients"].append({"id": 7, "name": name, "city": city, "phone": phone})
+    trial.delta()
+    assert len(platform.tables["contacts"]) == (1 if is_one else 2)
+
+
 def test_a_record_that_may_have_moved_is_asked_for_once(serve: Serve, tmp_path: Path) -> None:
     """However many objects are made of a lead whose number a client has: one call says that it is there."""
     platform = serve(
