@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -179,29 +178,25 @@ class Client:
         above, done = position.get("above"), position.get("done")
         for rows in self.pages(parent.name, position=above, doubts=True):
             ids = [parent.reference_id_of(row) for row in rows.rows]
-            for one in ids[ids.index(done) + 1 if done in ids else 0 :]:
+            begun = ids.index(done) + 1 if done in ids else 0
+            for one, row in zip(ids[begun:], rows.rows[begun:], strict=True):
                 at = position.get("page") if one == position.get("at") else None
-                with suppress(
-                    NotFound
-                ):  # the parent was deleted since it was listed
+                here = {"above": above, "done": one}
+                try:
                     for found in self._steadily(
                         operation, resource, params, at, {field: one}
                     ):
-                        here = {"above": above, "done": one}
+                        on = dict(here)
                         if found.next is not None:
-                            here |= {
-                                "done": done,
-                                "at": one,
-                                "page": found.next,
-                            }
+                            on |= {"done": done, "at": one, "page": found.next}
                         placed = _placed(found.rows, resource, field, one)
                         yield structs.replace(
-                            found,
-                            rows=placed,
-                            next=here,
-                            last=False,
-                            anew=False,
+                            found, rows=placed, next=on, last=False, anew=False
                         )
+                except NotFound as error:
+                    doubt = self._doubt_below(operation, parent, row)
+                    if doubt:
+                        yield Rows([], here, False, doubt=f"{doubt}: {error}")
                 done = one
 
             above = rows.next
@@ -210,6 +205,22 @@ class Client:
                 doubt = f"of the {parent.name} above: {rows.doubt}"
                 yield Rows([], here, False, doubt=doubt)
         yield Rows([], None, True)
+
+    def _doubt_below(
+        self, operation: Operation, parent: Resource, row: Mapping[str, Any]
+    ) -> str:
+        """What is in doubt where a parent is said to have no list: nothing if it is gone since it
+        was listed, or the connector takes that for an empty list.
+        """
+        row_id = parent.id_of(row)
+        place = f"below {parent.name} {row_id}"
+        if operation.missing_if_empty:
+            return ""
+        if "read" not in parent.operations:
+            return f"{SLIPPED}, or a list is hidden {place}"
+        state, now = self.look(parent.name, row_id)
+        is_gone = state == "deleted" or now.get(parent.deleted)
+        return "" if is_gone else f"a list is hidden {place}"
 
     def _steadily(
         self,

@@ -160,6 +160,8 @@ class Operation(msgspec.Struct, frozen=True):
     # list only: the resource whose rows each have a list of their own ...
     parent: str = ""
     parent_id: str = ""  # ... and the field that holds which of them it was
+    # ... and whether a parent without such rows is answered as one that is not there
+    missing_if_empty: bool = False
     newest_first: Mapping[str, Any] = msgspec.field(default_factory=dict)
     detail: tuple[
         str, ...

@@ -307,11 +307,8 @@ def _same_rounded(wanted: Any, live: Any, type_name: str) -> bool:
 
 def _bare(text: str) -> str:
     """A text without capitals, markup, scheme and any blanks but single ones between words."""
-    words = (
-        html.unescape(_TAG.sub(" ", unicodedata.normalize("NFKC", text)))
-        .casefold()
-        .split()
-    )
+    shown = html.unescape(_TAG.sub(" ", text))
+    words = unicodedata.normalize("NFKC", shown).casefold().split()
     return _SCHEME.sub("", " ".join(words)).rstrip("/")
 
 

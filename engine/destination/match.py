@@ -22,6 +22,19 @@ from engine.values import digest, folded, grouped, is_empty, word
 # kinds whose values agree only where they are equal
 EXACT = ("text", "integer", "id", "reference")
 
+# kinds whose values many rows have in common
+COMMON = (
+    "reference",
+    "enum",
+    "boolean",
+    "date",
+    "datetime",
+    "time",
+    "duration",
+)
+# letters of a beginning that shows a text
+FEWEST = 4
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """What a row must hold to stand for a record: plain values of its distinguishing fields."""
@@ -104,6 +117,32 @@ def edited_since(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
         name for name in wanted.filled if _kind(codec, name).kind == "datetime"
     ]
     return bool(set(dated) - set(other)) and len(other) <= 1
+
+
+def nearly(telling: Wanted, sent: Wanted, row: Row, codec: RowCodec) -> bool:
+    """Whether a row may be one that the platform made of what was sent, and altered: it shows most
+    of it, and in a field that tells rows apart a text, or the beginning of one.
+    """
+
+    def shows(name: str) -> bool:
+        value, live = sent.values[name], codec.get(row, name)
+        return codec.alike(name, value, live) or begins_with(value, live)
+
+    own = [
+        name
+        for name in telling.filled or sent.filled
+        if name in sent.values and _kind(codec, name).kind not in COMMON
+    ]
+    most = 2 * sum(map(shows, sent.filled)) > len(sent.filled)
+    return most and any(map(shows, own))
+
+
+def begins_with(sent: Any, live: Any) -> bool:
+    """Whether a row holds the beginning of a text that was sent, as after a cut."""
+    if not (isinstance(sent, str) and isinstance(live, str)):
+        return False
+    part = live.strip()
+    return len(part) >= FEWEST and sent.strip().startswith(part)
 
 
 def _kind(codec: RowCodec, name: str) -> FieldType:

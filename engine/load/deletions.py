@@ -11,6 +11,7 @@ from engine.destination.written import bodies_written
 from engine.load.apply import FRESH, Loaded
 from engine.load.deliver import deliver
 from engine.load.reconcile import MARGIN
+from engine.load.standing import STANDS, as_before, restore_links
 from engine.load.writes import Write
 from engine.plan.deletions import STAGE
 from engine.session import Run
@@ -33,16 +34,22 @@ def apply_deletions(
     row, which then stays; where that is long ago, rows that people have edited since stay too.
     """
     for item in reversed(loaded):
-        for outcome in deliver(
-            run, _writes(run, item, run.clock.now() - planned_at)
-        ):
+        age = run.clock.now() - planned_at
+        deleted = set()
+        for outcome in deliver(run, _writes(run, item, age)):
             if outcome.state == "done":
+                deleted.add(outcome.write.dest_id)
                 item.deleted += 1
             elif outcome.state in ("failed", "stale"):
-                item.failed += 1
-                item.reasons.append(
-                    f"{outcome.write.key}: not deleted: {outcome.reason}"
-                )
+                _count_failed(item, outcome.write.key, outcome.reason)
+        for entry in restore_links(run, item.resource, deleted):
+            item.deleted -= 1
+            _count_failed(item, entry.key, STANDS)
+
+
+def _count_failed(item: Loaded, key: str, reason: str) -> None:
+    item.failed += 1
+    item.reasons.append(f"{key}: not deleted: {reason}")
 
 
 def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
@@ -78,6 +85,7 @@ def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
                 body,
                 {},
                 change.dest_id,
+                as_before(links[change.key]),
             )
 
 

@@ -45,7 +45,6 @@ from engine.load.outcomes import close, each_its_own, record_all
 from engine.load.reconcile import Reconciled, reconcile
 from engine.load.workers import Ended, Workers, workers
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.make import UNTOLD
 from engine.session import Run
 from engine.store.journal import Entry, intend
 from engine.values import batches
@@ -106,9 +105,7 @@ def deliver(
             words.setdefault(outcome.reason, set()).add(record)
             alone = delivery.made > 0 and len(words[outcome.reason]) == 1
             most = TRIES_ALONE if alone else TRIES
-            if UNTOLD in outcome.reason:  # as reconciling has recorded
-                yield structs.replace(outcome, state="failed")
-            elif outcome.accepted:
+            if outcome.accepted:
                 yield delivery.close(outcome, "doubt", LATER)
             elif outcome.claimed or tried >= most:
                 times = f" ({tried} times)" if tried > 1 else ""
@@ -126,12 +123,16 @@ def deliver(
 def _reconciled(
     delivery: _Delivery, doubtful: Sequence[Outcome]
 ) -> Iterator[Outcome]:
-    """The writes in doubt with what a look has shown: done, or unknown and to be retried."""
+    """The writes in doubt as a look has shown them: done, failed, or unknown and to be retried."""
     found: Reconciled = reconcile(delivery.run)
     delivery.codecs.clear()  # definitions may have been made since
     for outcome in doubtful:
-        row = found.committed.get(outcome.write.entry)
-        if row is None:
+        entry = outcome.write.entry
+        row = found.committed.get(entry)
+        if entry in found.held:  # as it is recorded
+            reason = found.held[entry]
+            yield structs.replace(outcome, state="failed", reason=reason)
+        elif row is None:
             yield outcome
         else:
             resource = delivery.codec(outcome.write.resource).resource

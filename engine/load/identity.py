@@ -9,7 +9,7 @@ from msgspec import structs
 
 from engine.connector.times import moment
 from engine.destination.match import BY_OWN_ID, Wanted, field_values
-from engine.destination.rows import RowCodec
+from engine.destination.rows import Row, RowCodec
 from engine.load.writes import Answer, Outcome, Write
 from engine.plan.make import TAKEN
 from engine.session import Run
@@ -200,23 +200,30 @@ def age_beyond_call(
 
     None where the row shows no stamp of its own, or one that we have sent.
     """
-    name = codec.resource.created
-    kind = codec.kind(name)
-    if not name or name in write.body or (kind and kind.kind != "datetime"):
-        return None
-
-    told = answer.row.get(name)
-    made = moment(told)
-    # a mere date tells nothing
-    if made is None or len(str(told).strip()) <= len("2024-01-01"):
-        return None
     now = run.destination.now()
     asked = write.at or now
     if answer.date is not None:
         asked, margin = answer.date - max(0.0, now - asked), BY_THEIR_CLOCK
     else:
         margin = BY_OURS
-    return max(0.0, asked - margin - made)
+    return age_at(codec, write.body, answer.row, asked - margin)
+
+
+def age_at(codec: RowCodec, body: Row, row: Row, asked: float) -> float | None:
+    """Seconds by which a row says it was made before that moment, or None; see
+    `age_beyond_call`.
+    """
+    name = codec.resource.created
+    kind = codec.kind(name)
+    if not name or name in body or (kind and kind.kind != "datetime"):
+        return None
+
+    told = row.get(name)
+    made = moment(told)
+    # a mere date tells nothing
+    if made is None or len(str(told).strip()) <= len("2024-01-01"):
+        return None
+    return max(0.0, asked - made)
 
 
 def learn(

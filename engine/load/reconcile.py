@@ -30,12 +30,20 @@ from engine.destination.match import (
     by_own_id,
     fields_of,
     match,
+    nearly,
     rows_beside,
     told_apart,
 )
 from engine.destination.natural_key import defining, wanted_of_entry
 from engine.destination.rows import Row, RowCodec, codec_now
-from engine.extract.records import LAG, recent, rows_below, rows_now
+from engine.destination.written import bodies_written
+from engine.extract.records import (
+    LAG,
+    can_look,
+    recent,
+    rows_below,
+    rows_now,
+)
 from engine.load.files import drop_file, kept_file, never_left
 from engine.load.identity import STAMPED
 from engine.load.outcomes import (
@@ -45,7 +53,7 @@ from engine.load.outcomes import (
     report_held,
 )
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.make import ASTRAY, is_untold
+from engine.plan.make import ASTRAY, NEAR, is_untold
 from engine.plan.merges import gone_among
 from engine.session import Run
 from engine.store.journal import (
@@ -72,10 +80,13 @@ from engine.store.tables import recall_in
 from engine.values import is_empty, leaves, links_in
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
+FEW = 3  # rows that a reason names
+BY_HAND = "give that row the values of the record, or remove it, and retry with `etl run --failed`"
 
 Committed = dict[
     int, Row
 ]  # entry id -> the row as it is now; {} where it is gone
+Held = dict[int, str]  # entry id -> why the creation is not sent again
 
 
 class Reconciled(msgspec.Struct):
@@ -83,6 +94,7 @@ class Reconciled(msgspec.Struct):
 
     committed: Committed = msgspec.field(default_factory=dict)
     not_committed: set[int] = msgspec.field(default_factory=set)
+    held: Held = msgspec.field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """How many took effect and how many did not."""
@@ -116,14 +128,17 @@ def reconcile(run: Run) -> Reconciled:
     for position, ((name, action), group) in enumerate(groups.items()):
         run.progress("reconciling writes in doubt", position, len(groups))
         look = _Look(run, codec_now(run, name))
-        committed = _LOOKERS[action](look, group)
-        lost = [entry for entry in group if entry.id not in committed]
-        astray = _astray(look, lost) if action == "create" else set()
+        held: Held = {}
+        if action == "create":
+            committed, held = _created(look, group)
+        else:
+            committed = _LOOKERS[action](look, group)
         for entry in group:
-            if entry.id in astray:
-                entry = structs.replace(entry, reason=ASTRAY)
-            _record(look, entry, committed.get(entry.id))
+            _record(
+                look, entry, committed.get(entry.id), held.get(entry.id, "")
+            )
         result.committed |= committed
+        result.held |= held
         result.not_committed |= {entry.id for entry in group} - committed.keys()
     run.progress("reconciling writes in doubt", len(groups), len(groups))
     return result
@@ -157,8 +172,8 @@ def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
 # -- what is recorded
 
 
-def _record(look: _Look, entry: Entry, row: Row | None) -> None:
-    """The outcome and the link that an answer would have left."""
+def _record(look: _Look, entry: Entry, row: Row | None, held: str) -> None:
+    """The outcome and the link that an answer would have left; `held` is why it fails."""
     write = _as_write(entry)
     outcome = Outcome(write, "done", extra=kept_file(look.run, write))
     with look.run.store.begin() as connection:
@@ -168,8 +183,8 @@ def _record(look: _Look, entry: Entry, row: Row | None) -> None:
             and entry.reason.startswith(ACCEPTED)
         ):
             return
-        if row is None and is_untold(entry.reason):
-            close(look.run, connection, write, "failed", entry.reason)
+        if row is None and held:
+            close(look.run, connection, write, "failed", held)
         elif row is None:
             why, now = "it had not happened", look.run.clock.now()
             mark(connection, entry.id, "void", why, now)
@@ -320,22 +335,33 @@ def _by_options(
 # -- creations
 
 
-def _created(look: _Look, group: Sequence[Entry]) -> Committed:
-    """Match the rows that appeared since with the creations in doubt."""
-    run, resource = look.run, look.resource
+def _created(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
+    """Match the rows that appeared since with the creations in doubt; a creation that may have
+    made a row, though none shows it, is held.
+    """
     waiting = [
-        entry for entry in group if not never_left(run, _as_write(entry))
+        entry for entry in group if not never_left(look.run, _as_write(entry))
     ]
-    if not waiting:
-        return {}
-
     key = _key_target(look)
-    if key:
-        return _by_key(look, waiting, key)
+    if key and waiting:
+        found, near = _by_key(look, waiting, key), Held()
+    else:
+        found, near = _by_values(look, waiting)
 
-    own = [entry for entry in waiting if resource.id_of(entry.body)]
-    rest = [entry for entry in waiting if not resource.id_of(entry.body)]
-    return _by_own_id(look, own) | _by_content(look, rest)
+    lost = [entry for entry in group if entry.id not in found]
+    untold = {
+        entry.id: entry.reason for entry in lost if is_untold(entry.reason)
+    }
+    astray = dict.fromkeys(_astray(look, lost), ASTRAY)
+    return found, near | untold | astray
+
+
+def _by_values(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
+    id_of = look.resource.id_of
+    own = [entry for entry in group if id_of(entry.body)]
+    rest = [entry for entry in group if not id_of(entry.body)]
+    found, near = _by_content(look, rest)
+    return _by_own_id(look, own) | found, near
 
 
 def _key_target(look: _Look) -> str:
@@ -397,36 +423,103 @@ def _wanted(look: _Look, entry: Entry, row: Row) -> Wanted:
     )
 
 
-def _by_content(look: _Look, group: Sequence[Entry]) -> Committed:
-    """The rows that hold what was sent.
+def _by_content(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
+    """The rows that hold what was sent, and why others are held: a row shows some of it.
 
     A row whose own record is found in no other was written over: it goes on standing for that one.
     """
     if not group:
-        return {}
+        return {}, {}
     with look.run.store.begin() as connection:
         since = min(entry.at for entry in group) - MARGIN
         unsure = unconfirmed_links(connection, look.resource.name, since)
         made = _creations_of(connection, unsure)
 
-    connector, files = look.run.migration.destination, look.run.files
-    wanted = [
-        wanted_of_entry(entry, connector, look.codec, files)
-        for entry in [*made, *group]
-    ]
     named = {link.dest_id for link in unsure}
-    rows: list[Row] = []
-    for page in _rows_since(look, group):
-        rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
+    wanted, rows = _candidates(look, [*made, *group], named)
     found = _rows_of(look, [*made, *group], wanted, rows)
     _relink(look, made, found)
-    held = {entry.dest_id for entry in made if str(entry.id) not in found}
-    return {
+    kept = {entry.dest_id for entry in made if str(entry.id) not in found}
+    id_of = look.resource.id_of
+    committed = {
         entry.id: found[str(entry.id)]
         for entry in group
-        if str(entry.id) in found
-        and look.resource.id_of(found[str(entry.id)]) not in held
+        if str(entry.id) in found and id_of(found[str(entry.id)]) not in kept
     }
+    taken = kept | set(map(id_of, found.values()))
+    free = [row for row in rows if id_of(row) not in taken]
+    lost = [entry for entry in group if str(entry.id) not in found]
+    telling = {one.key: one for one in wanted}
+    return committed, _near(look, telling, lost, free)
+
+
+def _candidates(
+    look: _Look, sent: Sequence[Entry], named: Collection[str]
+) -> tuple[list[Wanted], list[Row]]:
+    """What creations sent, and the rows among which theirs must be."""
+    connector, files = look.run.migration.destination, look.run.files
+    wanted = [
+        wanted_of_entry(entry, connector, look.codec, files) for entry in sent
+    ]
+    rows: list[Row] = []
+    for page in _rows_since(look, sent):
+        rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
+    return wanted, rows
+
+
+def find_misnamed(run: Run, name: str, links: Sequence[Link]) -> list[Link]:
+    """Links of a resource whose rows are not there and that no answer has shown, corrected: an
+    answer may name a job, or write an id in another form than lists do.
+    """
+    look = _Look(run, codec_now(run, name))
+    with run.store.begin() as connection:
+        unsure = [
+            link
+            for link in links
+            if link.origin == "created" and "seen" not in link.extra
+        ]
+        made = _creations_of(connection, unsure)
+    if not made:
+        return []
+    wanted, rows = _candidates(look, made, ())
+    return _relink(look, made, _rows_of(look, made, wanted, rows))
+
+
+def check_unconfirmed(run: Run) -> None:
+    """Correct the links of a run that was killed before it had read its rows back."""
+    for name, resource in run.migration.destination.resources.items():
+        with run.store.begin() as connection:
+            links = unconfirmed_links(connection, name, 0.0)
+        if not links or not can_look(resource):
+            continue
+        codec = codec_now(run, name)
+        with run.store.begin() as connection:
+            bodies = bodies_written(run, connection, codec, links)
+        live = rows_now(run.destination, resource, bodies)
+        gone = [link for link in links if link.dest_id not in live]
+        find_misnamed(run, name, gone)
+
+
+def _near(
+    look: _Look,
+    telling: Mapping[str, Wanted],
+    lost: Sequence[Entry],
+    rows: Sequence[Row],
+) -> Held:
+    """Why creations are held of which a row that is nobody's may be the one they made."""
+    held = {}
+    for entry in lost if rows else ():
+        one = telling[str(entry.id)]
+        whole = all_sent(one.key, entry.body, entry.draft, look.codec)
+        ids = [
+            look.resource.id_of(row)
+            for row in rows
+            if nearly(one, whole, row, look.codec)
+        ]
+        if ids:
+            shown = ", ".join(ids[:FEW]) + (" …" if ids[FEW:] else "")
+            held[entry.id] = f"{NEAR}: {shown}; {BY_HAND}"
+    return held
 
 
 def _rows_of(
@@ -486,8 +579,9 @@ def _creations_of(
 
 def _relink(
     look: _Look, made: Sequence[Entry], found: Mapping[str, Row]
-) -> None:
-    """Correct links to rows that turn out to be another record's."""
+) -> list[Link]:
+    """Correct links to rows that turn out to be another record's; as they are now."""
+    corrected = []
     for entry in made:
         row = found.get(str(entry.id))
         row_id = look.resource.id_of(row) if row else entry.dest_id
@@ -510,10 +604,11 @@ def _relink(
                     ],
                 )
             seen = {"seen": look.codec.fingerprint(row)}
-            save_link(
-                connection,
-                structs.replace(link, dest_id=row_id, extra=link.extra | seen),
+            corrected.append(
+                structs.replace(link, dest_id=row_id, extra=link.extra | seen)
             )
+            save_link(connection, corrected[-1])
+    return corrected
 
 
 def _unlinked(
@@ -560,7 +655,6 @@ def _lag(look: _Look) -> float:
 
 
 _LOOKERS: Mapping[str, Callable[[_Look, Sequence[Entry]], Committed]] = {
-    "create": _created,
     "update": _updated,
     "delete": _deleted,
     "add_options": _options_there,

@@ -36,6 +36,7 @@ NOT_TAKEN = (
     "the record is no longer one that the spec takes (`when`, `where`, `from`,"
     " `take`, `unless_empty`)"
 )
+NO_LIST = "the record shows no list of its elements any more"
 # after a refresh nothing is known of it any more: that a list lacks it does not say that it is gone
 UNLISTED = "the source no longer lists the record, or shows it as deleted"
 
@@ -120,9 +121,9 @@ def _why(
     if mapping.each is None:
         return NOT_TAKEN
 
-    # A list that was not read, or is none, says nothing about its elements.
+    # A list that was not read, or is none, does not say that its elements are gone.
     listed = dig(record.body, mapping.each.path.segments)
-    return NOT_LISTED if isinstance(listed, list) else ""
+    return NOT_LISTED if isinstance(listed, list) else NO_LIST
 
 
 def _plan(
@@ -150,7 +151,7 @@ def _retained(
         return
 
     for item in found:
-        if item.why == UNLISTED:
+        if item.why in (UNLISTED, NO_LIST):
             yield item.link.key, "kept in the destination"
     links = [item.link for item in found]
     edited = edits_of(run, mapping.resource, links) if links else {}

@@ -92,6 +92,8 @@ ASTRAY = (
     "it got no answer, and what it refers to is gone since, as after a merge: its row may be"
     " there and refer to another; find it there and remove it, or see that there is none"
 )
+# ... that may have made a row and got something else into it
+NEAR = "it got no answer, and its row may be there with other values"
 AS_WANTED = "the row holds what is wanted"
 
 
@@ -215,7 +217,7 @@ def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
 
 def is_untold(reason: str) -> bool:
     """Whether a creation failed though it may have made a row, and nobody knows which."""
-    return UNTOLD in reason or ASTRAY in reason
+    return any(mark in reason for mark in (UNTOLD, ASTRAY, NEAR))
 
 
 def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:

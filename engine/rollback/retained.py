@@ -14,7 +14,6 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
-from engine.connector.model import Resource
 from engine.destination.edits import edit_of
 from engine.destination.natural_key import holders
 from engine.destination.rows import (
@@ -26,6 +25,7 @@ from engine.destination.rows import (
     load_definitions,
 )
 from engine.destination.written import bodies_written
+from engine.load.standing import rows_of
 from engine.session import Run
 from engine.store.journal import (
     Entry,
@@ -113,7 +113,7 @@ def find_retained(
 
     for position, name in enumerate(order):
         run.progress("looking for what people edited", position, len(order))
-        for rows in _rows(look, look.run.resource(name)):
+        for rows in rows_of(run, run.resource(name)):
             with run.store.begin() as connection:
                 _look_at(look, connection, look.codec(name), rows)
             _follow(look)
@@ -140,19 +140,6 @@ def _order(look: _Look, connection: sa.Connection) -> list[str]:
         if listed and not definition and (name in made or points):
             found.append(name)
     return found
-
-
-def _rows(look: _Look, resource: Resource) -> Iterator[Sequence[Row]]:
-    """A resource's rows page by page; below all parents, people's too where they are only there."""
-    operation = resource.operations["list"]
-    if not operation.ids_of:
-        for page in look.run.destination.pages(resource.name):
-            yield page.rows
-        return
-    for parent in resource.fields[operation.ids_of].to:
-        for above in look.run.destination.pages(parent):
-            ids = [look.run.resource(parent).id_of(row) for row in above.rows]
-            yield list(look.run.destination.by_ids(resource.name, ids))
 
 
 def _look_at(

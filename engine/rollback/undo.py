@@ -26,7 +26,8 @@ from engine.destination.resolve import sent_as
 from engine.destination.rows import Row, RowCodec, codec_now, is_definition
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
-from engine.load.reconcile import live_rows, reconcile
+from engine.load.reconcile import check_unconfirmed, live_rows, reconcile
+from engine.load.standing import STANDS, as_before, restore_links
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
@@ -44,6 +45,7 @@ from engine.store.journal import (
 from engine.store.links import (
     forget_found,
     link_of,
+    links_of,
     save_link,
 )
 from engine.store.tables import remember_in
@@ -97,6 +99,7 @@ def rollback(
     """Undo the done writes of one run, or of all; safe to repeat and to interrupt."""
     if not dry:
         reconcile(run)
+        check_unconfirmed(run)
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.limiter.cost
     retained = _retained(run, of_run, force)
@@ -195,13 +198,30 @@ def _mark(work: _Undoing, entry: int, state: str, reason: str) -> None:
 
 def _remove_made(work: _Undoing, name: str) -> None:
     """Delete an object's rows; those that stay are marked with the reason."""
+    removed: dict[str, set[str]] = {}
     for outcome in deliver(work.run, _deletions(work, name)):
         entry = outcome.write.extra["undoes"]
         if outcome.state == "done":
             _undone(work, entry, outcome.reason)
+            removed.setdefault(entry.resource, set()).add(entry.dest_id)
         elif outcome.state in ("failed", "stale"):
             _fail(work, entry, outcome.reason)
             _keep_below(work, entry)
+    for resource, ids in removed.items():
+        _look_after(work, resource, ids)
+
+
+def _look_after(work: _Undoing, resource: str, ids: set[str]) -> None:
+    """Rows that stand though they were said to be deleted are not taken back."""
+    found = restore_links(work.run, resource, ids)
+    with work.run.store.begin() as connection:
+        rows = [entry.dest_id for entry in found]
+        made = creations_of_rows(connection, resource, rows)
+    for entry in made.values():
+        _mark(work, entry.id, "done", STANDS)
+        work.result.undone -= 1
+        _fail(work, entry, STANDS)
+        _keep_below(work, entry)
 
 
 def _keep_below(work: _Undoing, entry: Entry) -> None:
@@ -218,6 +238,8 @@ def _keep_below(work: _Undoing, entry: Entry) -> None:
 
 def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
     for batch in stream_undoable(work.run.store, name, "create", work.of_run):
+        with work.run.store.begin() as connection:
+            links = links_of(connection, name, [entry.key for entry in batch])
         for entry in batch:
             reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
             if reason:
@@ -227,7 +249,11 @@ def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
             elif work.dry:
                 _would(work, "delete")
             else:
-                yield _undoing(entry, "delete", entry.body)
+                link = links.get(entry.key)
+                same = link and link.dest_id == entry.dest_id
+                write = _undoing(entry, "delete", entry.body)
+                before = as_before(link if same else None)
+                yield structs.replace(write, before=before)
 
 
 def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:

@@ -464,6 +464,20 @@ def creations_of_rows(
     }
 
 
+def deletions_of_rows(
+    connection: sa.Connection, resource: str, ids: Sequence[str]
+) -> list[Entry]:
+    """The last deletion of each of these rows that was answered as done."""
+    query = sa.select(journal).where(
+        journal.c.resource == resource,
+        among(connection, journal.c.dest_id, ids),
+        journal.c.action == "delete",
+        journal.c.state == "done",
+    )
+    found = connection.execute(query.order_by(journal.c.id))
+    return list({row.dest_id: _entry(row) for row in found}.values())
+
+
 def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
     """The draft of the write before this one on the same row; {} where there was none."""
     query = (

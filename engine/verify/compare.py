@@ -25,7 +25,7 @@ from engine.destination.written import bodies_written
 from engine.extract.records import can_look, recent, rows_now
 from engine.language.dependencies import lookups
 from engine.language.model import ObjectMapping
-from engine.load.reconcile import MARGIN
+from engine.load.reconcile import MARGIN, find_misnamed
 from engine.mapping.draft import Remembered, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import Symbol, rows_as_linked
@@ -347,6 +347,11 @@ def _unseen(
             keys = [key for key in keys if key in known]
     rows = _second_look(bench, mapping, list(links.values()))
     gone = [link for link in links.values() if link.dest_id not in rows]
+    found_now = find_misnamed(bench.run, mapping.resource, gone)
+    if found_now:
+        links |= {link.key: link for link in found_now}
+        rows |= _second_look(bench, mapping, found_now)
+        gone = [link for link in links.values() if link.dest_id not in rows]
     merges = follow_merges(bench.run, gone, bench.carriers)
     for moved, survivor in merges.values():
         links[moved.key] = moved
