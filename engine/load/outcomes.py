@@ -9,7 +9,13 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
-from engine.destination.match import Wanted, all_sent, fields_of, told_apart
+from engine.destination.match import (
+    Wanted,
+    all_sent,
+    begins_with,
+    fields_of,
+    told_apart,
+)
 from engine.destination.rows import RowCodec
 from engine.load.identity import (
     FOUND,
@@ -289,6 +295,9 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
         extra["seen"] = codec.fingerprint(answer.row)
     if stored or held or not answer.as_sent:
         note_stored(codec, write.body, answer.row, write.draft, stored, held)
+    is_made = write.action == "create" and answer.shown
+    if is_made and is_anothers(codec, write.body, answer.row, held):
+        extra["touched"] = True
     return Link(
         write.object,
         write.key,
@@ -350,6 +359,23 @@ def note_stored(
         note_live(
             codec, target, sent, codec.get(row, target), stored, held, tries
         )
+
+
+def is_anothers(
+    codec: RowCodec,
+    body: Mapping[str, Any],
+    row: Mapping[str, Any],
+    held: Mapping[str, Any],
+) -> bool:
+    """Whether a row that a creation was answered with may be people's: what tells it apart, or what
+    it is called, is another text than was sent, and no part of it.
+    """
+    resource = codec.resource
+    return any(
+        held.get(target, {}).get("why") == "altered"
+        and not begins_with(codec.get(body, target), codec.get(row, target))
+        for target in (*resource.recognise, *resource.called)
+    )
 
 
 def note_live(  # noqa: PLR0913

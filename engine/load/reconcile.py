@@ -77,7 +77,7 @@ from engine.store.links import (
     unconfirmed_links,
 )
 from engine.store.tables import recall_in
-from engine.values import is_empty, leaves, links_in
+from engine.values import is_empty, leaves, links_in, without
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 FEW = 3  # rows that a reason names
@@ -603,10 +603,9 @@ def _relink(
                         )
                     ],
                 )
-            seen = {"seen": look.codec.fingerprint(row)}
-            corrected.append(
-                structs.replace(link, dest_id=row_id, extra=link.extra | seen)
-            )
+            extra = without(link.extra, ("touched",))  # said of another row
+            extra["seen"] = look.codec.fingerprint(row)
+            corrected.append(structs.replace(link, dest_id=row_id, extra=extra))
             save_link(connection, corrected[-1])
     return corrected
 

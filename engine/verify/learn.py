@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
-from engine.destination.match import begins_with
 from engine.destination.rows import Row
 from engine.load.identity import BY_OURS, age_at
-from engine.load.outcomes import note_live, report_held
+from engine.load.outcomes import is_anothers, note_live, report_held
 from engine.store.links import (
     Link,
     clear_held_findings,
@@ -54,7 +52,12 @@ def _learnt(
         # The answer to our write has not shown the row: this reading does.
         extra["seen"] = codec.fingerprint(row)
         _note_all(side, link, row, stored, held)
-        extra |= _doubts(side, link, row, held)
+        body = side.resolved.body
+        age = age_at(codec, body, row, link.at - BY_OURS)
+        extra |= {"age": age} if age else {}
+        extra |= (
+            {"touched": True} if is_anothers(codec, body, row, held) else {}
+        )
     elif seen is not None and (is_unedited or codec.is_unchanged(seen, row)):
         # Nobody has edited the row: whatever it holds is what the platform made of our values.
         _note_all(side, link, row, stored, held)
@@ -66,22 +69,6 @@ def _learnt(
         if codec.equal(target, wanted, live):
             del held[target]
     return structs.replace(link, stored=stored, held=held, extra=extra)
-
-
-def _doubts(
-    side: Side, link: Link, row: Row, held: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What shows that the row which an answer named by its id alone may be people's."""
-    codec, body = side.codec, side.resolved.body
-    age = age_at(codec, body, row, link.at - BY_OURS)
-    found: dict[str, Any] = {"age": age} if age else {}
-    others = [
-        target
-        for target in codec.resource.recognise or held
-        if held.get(target, {}).get("why") == "altered"
-        and not begins_with(codec.get(body, target), codec.get(row, target))
-    ]
-    return found | ({"touched": True} if others else {})
 
 
 def _note_all(

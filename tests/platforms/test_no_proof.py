@@ -168,7 +168,6 @@ def test_peoples_row_that_a_create_answers_with_is_no_rollbacks(
     """Where the answer does not show that the row is another's, the reading does: it stays."""
     trial = addresses(serve, tmp_path)
     trial.platform.tables["contacts"].append(dict(THEIRS))
-    trial.platform.after.append(naming(lambda row_id: row_id))
     trial.platform.before.append(finding_theirs(answered))
     report = trial.full(code=1)
     assert ("contacts", "people/3") in attention(report)
