@@ -19,17 +19,23 @@ from engine.session import Run
 from engine.store.journal import Entry, deletions_of_rows
 from engine.store.links import Link, save_link
 
-FEW = 20  # rows that are read one by one rather than found in a list
+FEW = 50  # rows that are read one by one rather than found in a list
 STANDS = "the destination answered that it was deleted, and it is still there"
 
 
 def still_there(run: Run, name: str, ids: Collection[str]) -> set[str]:
-    """The rows of a resource that are still shown; a list that lags is asked once more."""
-    shown = _shown(run, name, ids) if ids else set()
+    """The rows of a resource that two looks show: lists lag, and a read may show what is deleted.
+
+    Few rows are read first, and a list is asked for those that are there; many are listed first.
+    """
+    if not ids:
+        return set()
+    is_read_first = len(ids) <= FEW
+    shown = _shown(run, name, ids, is_read_first)
     if not shown:
         return shown
     run.clock.sleep(run.destination.connector.connection.reconcile_after)
-    return _shown(run, name, shown)
+    return _shown(run, name, shown, not is_read_first and len(shown) <= FEW)
 
 
 def as_before(link: Link | None) -> dict[str, Any]:
@@ -53,21 +59,27 @@ def restore_links(run: Run, name: str, ids: Collection[str]) -> list[Entry]:
     return found
 
 
-def _shown(run: Run, name: str, ids: Collection[str]) -> set[str]:
+def _shown(
+    run: Run, name: str, ids: Collection[str], by_reading: bool
+) -> set[str]:
     resource = run.resource(name)
+    rows = _rows(run, resource, sorted(ids), by_reading)
     return {
-        resource.id_of(row)
-        for row in _rows(run, resource, ids)
-        if not row.get(resource.deleted)
+        resource.id_of(row) for row in rows if not row.get(resource.deleted)
     } & set(ids)
 
 
-def _rows(run: Run, resource: Resource, ids: Collection[str]) -> Iterator[Row]:
-    """Rows among which those must be that are there: read at the least number of calls."""
+def _rows(
+    run: Run, resource: Resource, ids: list[str], by_reading: bool
+) -> Iterator[Row]:
+    """Rows among which those must be that are there."""
     listing = resource.operations.get("list")
-    by_ids = listing is not None and listing.ids and not listing.ids_of
-    if by_ids or (len(ids) <= FEW and "read" in resource.operations):
-        yield from run.destination.by_ids(resource.name, sorted(ids))
+    can_read = "read" in resource.operations
+    if can_read and (by_reading or listing is None):
+        found = (run.destination.read(resource.name, one) for one in ids)
+        yield from (row for row in found if row is not None)
+    elif listing is not None and listing.ids and not listing.ids_of:
+        yield from run.destination.by_ids(resource.name, ids)
     elif listing is not None:
         for rows in rows_of(run, resource):
             yield from rows
