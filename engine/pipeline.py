@@ -24,6 +24,7 @@ from engine.load.apply import Loaded, apply
 from engine.load.custom_fields import Provisioned, provision, survey
 from engine.load.deletions import apply_deletions
 from engine.load.reconcile import reconcile
+from engine.load.standing import prove_deletions
 from engine.mapping.draft import transform
 from engine.plan.cost import Plan
 from engine.plan.guards import guard
@@ -152,6 +153,7 @@ def find_out(run: Run, result: Result) -> None:
     """Reconcile writes in doubt. This comes before the account is surveyed: a definition whose
     creation is in doubt is ours, not one that was there.
     """
+    prove_deletions(run)
     found = reconcile(run).counts()
     if any(found.values()):
         # what was listed before does not show what the writes came to

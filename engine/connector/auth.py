@@ -187,11 +187,7 @@ def _forms(secret: str) -> set[str]:
     64, behind a user as well, or in hexadecimals.
     """
     raw = secret.encode(errors="replace")
-    # what stands before it shifts it; the signs at either end are not its alone
-    shifted = {
-        base64.b64encode(b"\0" * at + raw).decode()[at + (at > 0) : -4]
-        for at in range(3)
-    }
+    shifted = {_base64(raw, before) for before in range(3)}
     plain = {
         secret,
         quote(secret),
@@ -205,6 +201,16 @@ def _forms(secret: str) -> set[str]:
         if len(secret) >= LONG
         else plain
     )
+
+
+def _base64(secret: bytes, before: int) -> str:
+    """What stands of a secret in base 64 behind so many other bytes, without the signs that it
+    shares with its neighbours.
+    """
+    found = base64.b64encode(bytes(before) + secret).decode()
+    padding = found.count("=")
+    end = len(found) - padding - (padding > 0)
+    return found[before + (before > 0) : end]
 
 
 def _without_pieces(text: str, form: str) -> str:

@@ -43,6 +43,8 @@ from engine.errors import (
 )
 from engine.values import batches, dig, word
 
+# what a connector says where a platform takes a parent without such rows for one that is not there
+IF_EMPTY = "if that means that there are none, add `missing_if_empty: true` to the list"
 Sight = Literal["there", "deleted", "unclear"]
 
 
@@ -149,7 +151,9 @@ class Client:
             **(params or {}),
         }
         if operation.parent:
-            pages = self._below(operation, declared, params, position or {})
+            pages = self._below(
+                operation, declared, params, position or {}, doubts
+            )
         elif doubts:
             pages = self._steadily(operation, declared, params, position, {})
         else:
@@ -170,6 +174,7 @@ class Client:
         resource: Resource,
         params: Mapping[str, Any],
         position: Mapping[str, Any],
+        doubts: bool,
     ) -> Iterator[Rows]:
         """The list below each row of the parent; a position names the parents' page, the row and
         the page below it.
@@ -194,7 +199,8 @@ class Client:
                             found, rows=placed, next=on, last=False, anew=False
                         )
                 except NotFound as error:
-                    doubt = self._doubt_below(operation, parent, row)
+                    row_id = parent.id_of(row)
+                    doubt = doubts and self._doubt_below(operation, row_id)
                     if doubt:
                         yield Rows([], here, False, doubt=f"{doubt}: {error}")
                 done = one
@@ -206,21 +212,19 @@ class Client:
                 yield Rows([], here, False, doubt=doubt)
         yield Rows([], None, True)
 
-    def _doubt_below(
-        self, operation: Operation, parent: Resource, row: Mapping[str, Any]
-    ) -> str:
+    def _doubt_below(self, operation: Operation, row_id: str) -> str:
         """What is in doubt where a parent is said to have no list: nothing if it is gone since it
         was listed, or the connector takes that for an empty list.
         """
-        row_id = parent.id_of(row)
-        place = f"below {parent.name} {row_id}"
+        parent = self._resource(operation.parent)
+        place = f"a list is hidden below {parent.name} {row_id}"
         if operation.missing_if_empty:
             return ""
         if "read" not in parent.operations:
-            return f"{SLIPPED}, or a list is hidden {place}"
+            return f"{SLIPPED}, or {place}"
         state, now = self.look(parent.name, row_id)
         is_gone = state == "deleted" or now.get(parent.deleted)
-        return "" if is_gone else f"a list is hidden {place}"
+        return "" if is_gone else f"{place} ({IF_EMPTY})"
 
     def _steadily(
         self,
@@ -407,6 +411,11 @@ class Client:
                         self._prove(resource, page)
                     rows = page.rows if page.anew else rows + page.rows
             except NotFound:
+                doubt = proof and self._doubt_below(operation, parent)
+                if doubt:
+                    raise doubtful(
+                        self.connector.title, resource, doubt
+                    ) from None
                 return None
             return _placed(rows, declared, operation.parent_id, parent)
 

@@ -11,7 +11,7 @@ from engine.destination.written import bodies_written
 from engine.load.apply import FRESH, Loaded
 from engine.load.deliver import deliver
 from engine.load.reconcile import MARGIN
-from engine.load.standing import STANDS, as_before, restore_links
+from engine.load.standing import STANDS, as_before, prove_deletions
 from engine.load.writes import Write
 from engine.plan.deletions import STAGE
 from engine.session import Run
@@ -35,14 +35,12 @@ def apply_deletions(
     """
     for item in reversed(loaded):
         age = run.clock.now() - planned_at
-        deleted = set()
         for outcome in deliver(run, _writes(run, item, age)):
             if outcome.state == "done":
-                deleted.add(outcome.write.dest_id)
                 item.deleted += 1
             elif outcome.state in ("failed", "stale"):
                 _count_failed(item, outcome.write.key, outcome.reason)
-        for entry in restore_links(run, item.resource, deleted):
+        for entry in prove_deletions(run):
             item.deleted -= 1
             _count_failed(item, entry.key, STANDS)
 
@@ -61,7 +59,8 @@ def _writes(run: Run, item: Loaded, age: float) -> Iterator[Write]:
     operation = codec.resource.operations.get("delete")
     if operation is None:
         return
-    needed = operation.places
+    listing = codec.resource.operations.get("list", operation)
+    needed = {*operation.places, listing.ids_of, listing.parent_id}
     for batch in stream_changes(run.store, name, "delete"):
         with run.store.begin() as connection:
             links = links_of(connection, name, [change.key for change in batch])

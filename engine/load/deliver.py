@@ -129,7 +129,7 @@ def _reconciled(
     for outcome in doubtful:
         entry = outcome.write.entry
         row = found.committed.get(entry)
-        if entry in found.held:  # as it is recorded
+        if entry in found.held and not outcome.accepted:  # as it is recorded
             reason = found.held[entry]
             yield structs.replace(outcome, state="failed", reason=reason)
         elif row is None:

@@ -50,6 +50,7 @@ NOT_KEPT = {
     "lost": "the destination did not keep the value: it holds nothing",
     "altered": "the destination made something else of the value",
 }
+UNSHOWN = "unshown"  # the answer to the creation did not show the row
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
 
@@ -285,10 +286,11 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
     if outcome.existing:
         return _link_to_existing(run, outcome)
     write, answer = outcome.write, outcome.answer
-    extra = without(write.extra, ("seen", "lost", *MARKS))
+    extra = without(write.extra, ("seen", "lost", UNSHOWN, *MARKS))
     extra |= outcome.extra
     if write.action == "create":
         extra |= _doubts_of(run, outcome, codec)
+        extra |= {} if answer.shown else {UNSHOWN: True}
 
     stored, held = dict(write.stored), dict(write.held)
     if answer.shown:

@@ -45,7 +45,7 @@ from engine.extract.records import (
     rows_now,
 )
 from engine.load.files import drop_file, kept_file, never_left
-from engine.load.identity import STAMPED
+from engine.load.identity import STAMPED, age_at
 from engine.load.outcomes import (
     ACCEPTED,
     close,
@@ -62,6 +62,7 @@ from engine.store.journal import (
     Settled,
     creations,
     entries,
+    failed_creations,
     last_settled,
     mark,
     settle,
@@ -111,6 +112,8 @@ def reconcile(run: Run) -> Reconciled:
     """
     with run.store.begin() as connection:
         doubtful = entries(connection, OPEN)
+        # people may have mended or removed the row that was in the way
+        doubtful += failed_creations(connection, NEAR)
         ago = run.clock.now() - last_settled(connection)
 
     result = Reconciled()
@@ -139,7 +142,8 @@ def reconcile(run: Run) -> Reconciled:
             )
         result.committed |= committed
         result.held |= held
-        result.not_committed |= {entry.id for entry in group} - committed.keys()
+        known = committed.keys() | held.keys()
+        result.not_committed |= {entry.id for entry in group} - known
     run.progress("reconciling writes in doubt", len(groups), len(groups))
     return result
 
@@ -350,7 +354,9 @@ def _created(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
 
     lost = [entry for entry in group if entry.id not in found]
     untold = {
-        entry.id: entry.reason for entry in lost if is_untold(entry.reason)
+        entry.id: entry.reason
+        for entry in lost
+        if is_untold(entry.reason) and NEAR not in entry.reason
     }
     astray = dict.fromkeys(_astray(look, lost), ASTRAY)
     return found, near | untold | astray
@@ -467,37 +473,27 @@ def _candidates(
     return wanted, rows
 
 
-def find_misnamed(run: Run, name: str, links: Sequence[Link]) -> list[Link]:
-    """Links of a resource whose rows are not there and that no answer has shown, corrected: an
+def check_unconfirmed(run: Run, name: str) -> None:
+    """Correct the links of a resource whose rows are not there and that nothing has shown: an
     answer may name a job, or write an id in another form than lists do.
     """
+    resource = run.resource(name)
+    with run.store.begin() as connection:
+        links = unconfirmed_links(connection, name, 0.0)
+    if not links or not can_look(resource):
+        return
     look = _Look(run, codec_now(run, name))
     with run.store.begin() as connection:
-        unsure = [
-            link
-            for link in links
-            if link.origin == "created" and "seen" not in link.extra
-        ]
-        made = _creations_of(connection, unsure)
-    if not made:
-        return []
-    wanted, rows = _candidates(look, made, ())
-    return _relink(look, made, _rows_of(look, made, wanted, rows))
-
-
-def check_unconfirmed(run: Run) -> None:
-    """Correct the links of a run that was killed before it had read its rows back."""
-    for name, resource in run.migration.destination.resources.items():
-        with run.store.begin() as connection:
-            links = unconfirmed_links(connection, name, 0.0)
-        if not links or not can_look(resource):
-            continue
-        codec = codec_now(run, name)
-        with run.store.begin() as connection:
-            bodies = bodies_written(run, connection, codec, links)
-        live = rows_now(run.destination, resource, bodies)
+        bodies = bodies_written(run, connection, look.codec, links)
+    live = rows_now(run.destination, resource, bodies)
+    with run.store.begin() as connection:
         gone = [link for link in links if link.dest_id not in live]
-        find_misnamed(run, name, gone)
+        made = _creations_of(connection, gone)
+    if made:
+        wanted, rows = _candidates(look, made, ())
+        begun = min(entry.at for entry in made) - MARGIN
+        rows = [row for row in rows if not age_at(look.codec, {}, row, begun)]
+        _relink(look, made, _rows_of(look, made, wanted, rows), is_ours=False)
 
 
 def _near(
@@ -515,6 +511,7 @@ def _near(
             look.resource.id_of(row)
             for row in rows
             if nearly(one, whole, row, look.codec)
+            and not age_at(look.codec, entry.body, row, entry.at - MARGIN)
         ]
         if ids:
             shown = ", ".join(ids[:FEW]) + (" …" if ids[FEW:] else "")
@@ -578,10 +575,14 @@ def _creations_of(
 
 
 def _relink(
-    look: _Look, made: Sequence[Entry], found: Mapping[str, Row]
-) -> list[Link]:
-    """Correct links to rows that turn out to be another record's; as they are now."""
-    corrected = []
+    look: _Look,
+    made: Sequence[Entry],
+    found: Mapping[str, Row],
+    is_ours: bool = True,
+) -> None:
+    """Correct links to rows that turn out to be another record's; where a row may as well be one
+    that people made alike, no rollback takes it away.
+    """
     for entry in made:
         row = found.get(str(entry.id))
         row_id = look.resource.id_of(row) if row else entry.dest_id
@@ -605,9 +606,14 @@ def _relink(
                 )
             extra = without(link.extra, ("touched",))  # said of another row
             extra["seen"] = look.codec.fingerprint(row)
-            corrected.append(structs.replace(link, dest_id=row_id, extra=extra))
-            save_link(connection, corrected[-1])
-    return corrected
+            made_at = entry.at - MARGIN
+            fresh = age_at(look.codec, entry.body, row, made_at) == 0.0
+            if not (is_ours or fresh):
+                extra["touched"] = True
+            save_link(
+                connection,
+                structs.replace(link, dest_id=row_id, extra=extra),
+            )
 
 
 def _unlinked(

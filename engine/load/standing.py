@@ -1,88 +1,133 @@
 """Rows that stand though their deletion was answered as done: an answer is no proof.
 
-What was deleted is looked for once all of it is done, so that it costs a look at the lists and no
-call a row.
+What was deleted is looked for once all of an object is done: few rows one by one, many in the
+list. A command that ends before leaves it to the next one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from engine.connector.model import Resource
 from engine.destination.rows import Row
+from engine.extract.records import rows_below
 from engine.load.outcomes import close
 from engine.load.writes import Write
 from engine.session import Run
-from engine.store.journal import Entry, deletions_of_rows
+from engine.store.journal import (
+    Entry,
+    clear_before,
+    stands_again,
+    unproven_deletions,
+)
 from engine.store.links import Link, save_link
+from engine.values import grouped
 
 FEW = 50  # rows that are read one by one rather than found in a list
 STANDS = "the destination answered that it was deleted, and it is still there"
 
 
-def still_there(run: Run, name: str, ids: Collection[str]) -> set[str]:
+def still_there(run: Run, name: str, bodies: Mapping[str, Row]) -> set[str]:
     """The rows of a resource that two looks show: lists lag, and a read may show what is deleted.
 
     Few rows are read first, and a list is asked for those that are there; many are listed first.
+    `bodies` are what is known of the rows, by id: a list may stand below what they name.
     """
-    if not ids:
-        return set()
-    is_read_first = len(ids) <= FEW
-    shown = _shown(run, name, ids, is_read_first)
+    is_read_first = len(bodies) <= FEW
+    shown = _shown(run, name, bodies, is_read_first)
     if not shown:
         return shown
     run.clock.sleep(run.destination.connector.connection.reconcile_after)
-    return _shown(run, name, shown, not is_read_first and len(shown) <= FEW)
+    left = {row_id: bodies[row_id] for row_id in shown}
+    return _shown(run, name, left, not is_read_first and len(left) <= FEW)
 
 
 def as_before(link: Link | None) -> dict[str, Any]:
-    """What an intended deletion keeps of its link."""
-    return {"link": msgspec.to_builtins(link)} if link else {}
+    """What an intended deletion keeps of its link until the look."""
+    return {"link": msgspec.to_builtins(link) if link else None}
 
 
-def restore_links(run: Run, name: str, ids: Collection[str]) -> list[Entry]:
-    """Deletions that had no effect: they have failed, and the links stand as they were."""
-    standing = still_there(run, name, ids)
+def prove_deletions(run: Run) -> list[Entry]:
+    """Look for the rows of all deletions that were answered as done since the last look. Those that
+    stand have failed: their links are as before.
+    """
     with run.store.begin() as connection:
-        found = deletions_of_rows(connection, name, sorted(standing))
-        for entry in found:
-            write = Write(
-                entry.object, entry.key, name, "delete", {}, {}, entry=entry.id
-            )
-            close(run, connection, write, "failed", STANDS)
-            if entry.before:
-                link = msgspec.convert(entry.before["link"], Link)
-                save_link(connection, link)
-    return found
+        unproven = grouped(
+            (entry.resource, entry) for entry in unproven_deletions(connection)
+        )
+    failed = []
+    for name, found in unproven.items():
+        standing = still_there(
+            run, name, {entry.dest_id: entry.body for entry in found}
+        )
+        with run.store.begin() as connection:
+            clear_before(connection, [entry.id for entry in found])
+            for entry in found:
+                if entry.dest_id in standing:
+                    _restore(run, connection, entry)
+                    failed.append(entry)
+    return failed
+
+
+def _restore(run: Run, connection: sa.Connection, entry: Entry) -> None:
+    write = Write(
+        entry.object,
+        entry.key,
+        entry.resource,
+        "delete",
+        {},
+        {},
+        entry=entry.id,
+    )
+    close(run, connection, write, "failed", STANDS)
+    stands_again(connection, entry)
+    if entry.before["link"]:
+        save_link(connection, msgspec.convert(entry.before["link"], Link))
 
 
 def _shown(
-    run: Run, name: str, ids: Collection[str], by_reading: bool
+    run: Run, name: str, bodies: Mapping[str, Row], by_reading: bool
 ) -> set[str]:
     resource = run.resource(name)
-    rows = _rows(run, resource, sorted(ids), by_reading)
-    return {
+    rows = _rows(run, resource, bodies, by_reading)
+    return bodies.keys() & {
         resource.id_of(row) for row in rows if not row.get(resource.deleted)
-    } & set(ids)
+    }
 
 
 def _rows(
-    run: Run, resource: Resource, ids: list[str], by_reading: bool
+    run: Run, resource: Resource, bodies: Mapping[str, Row], by_reading: bool
 ) -> Iterator[Row]:
     """Rows among which those must be that are there."""
+    client, name, ids = run.destination, resource.name, sorted(bodies)
     listing = resource.operations.get("list")
-    can_read = "read" in resource.operations
-    if can_read and (by_reading or listing is None):
-        found = (run.destination.read(resource.name, one) for one in ids)
+    if "read" in resource.operations and (by_reading or listing is None):
+        found = (client.read(name, one) for one in ids)
         yield from (row for row in found if row is not None)
-    elif listing is not None and listing.ids and not listing.ids_of:
-        yield from run.destination.by_ids(resource.name, ids)
-    elif listing is not None:
-        for rows in rows_of(run, resource):
+    elif listing is None:
+        return
+    elif listing.ids and not listing.ids_of:
+        yield from client.by_ids(name, ids)
+    else:
+        above = _parents(resource, bodies)
+        pages = rows_below(client, resource, above) if above else None
+        for rows in pages or rows_of(run, resource):
             yield from rows
+
+
+def _parents(resource: Resource, bodies: Mapping[str, Row]) -> list[str]:
+    """The rows below which a list shows these; none where one of them is not known."""
+    listing = resource.operations["list"]
+    name = listing.ids_of or listing.parent_id
+    found = [
+        {**resource.parts_of(row_id), **body}.get(name)
+        for row_id, body in bodies.items()
+    ]
+    return [] if None in found else sorted(set(map(str, found)))
 
 
 def rows_of(run: Run, resource: Resource) -> Iterator[Sequence[Row]]:

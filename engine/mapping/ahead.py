@@ -42,17 +42,21 @@ def look_ahead(
         connection, [item for item in queries if _place(item) not in memory]
     )
 
-    keys = {item for item in wanted if isinstance(item, str)}
-    keys |= {key for found in hits.values() for key in found}
-    bodies: dict[str, Any] = {key: memory[key] for key in keys if key in memory}
-    fresh = [key for key in keys if key not in bodies]
-    read = many(connection, fresh)
-    bodies |= {key: read[key].body if key in read else None for key in fresh}
-
-    memory.update((key, bodies[key]) for key in fresh)
+    children = many(
+        connection, list({key for some in hits.values() for key in some})
+    )
+    memory.update((key, record.body) for key, record in children.items())
     for query, found in hits.items():
-        rows = [(key, bodies[key]) for key in found]
-        memory[_place(query)] = [row for row in rows if row[1] is not None]
+        memory[_place(query)] = [
+            (key, children[key].body) for key in found if key in children
+        ]
+
+    keys = {item for item in wanted if isinstance(item, str)}
+    fresh = [key for key in keys if key not in memory]
+    read = many(connection, fresh, gone=True)
+    memory.update(
+        (key, read[key].body if key in read else None) for key in fresh
+    )
 
 
 def _place(query: Query) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 A lead that becomes a client is read under another collection, and so under another key. It is
 taken for the same record where its id is the same, the record under the old key is deleted, and
-what was written of it has an address, a long number or most of its name in common with what is
-wanted now.
+what was written of it has most of its name in common with what is wanted now, or a word of it and
+an address or a long number.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from engine.store.records import gone_of, mark_gone
 from engine.values import collection_of, leaves
 
 STAGE = "move"
+_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 SHORTEST = 4  # letters of a word that may show that two records are one
 FEWEST_DIGITS = 7  # of a number that two records do not share by chance: a postcode has five
 
@@ -112,8 +113,8 @@ def _siblings(key: str, sources: Sequence[str]) -> Iterator[str]:
 def _is_same(
     run: Run, mapping: ObjectMapping, draft: Draft, link: Link
 ) -> bool:
-    """Whether what was written and what is wanted now is of one record: they have an address or a
-    long number in common, or most words of the name.
+    """Whether what was written and what is wanted now is of one record: they have most words of the
+    name in common, or one of them and an address or a long number.
     """
     pairs = {
         target: (value, draft.body[target])
@@ -122,28 +123,29 @@ def _is_same(
         and target in draft.body
         and _is_own(mapping.fields.get(target))
     }
-    if any(_marks(before) & _marks(now) for before, now in pairs.values()):
-        return True
-    called = run.resource(mapping.resource).called
-    names = [target for target in called if target in pairs] or pairs
-    return any(_are_alike(*pairs[target]) for target in names)
+    called = [
+        pairs[target]
+        for target in run.resource(mapping.resource).called
+        if target in pairs
+    ]
+    names = [_words([pair[side] for pair in called]) for side in (0, 1)]
+    common, fewest = len(names[0] & names[1]), min(map(len, names))
+    marked = any(_marks(before) & _marks(now) for before, now in pairs.values())
+    return 2 * common > fewest or (marked and common > 0)
 
 
 def _marks(value: object) -> set[str]:
     """What of a value belongs to one alone: an e-mail address, a phone or tax number."""
-    texts = (str(leaf).casefold().strip() for _, leaf in leaves(value))
+    texts = [leaf for _, leaf in leaves(value) if isinstance(leaf, str)]
     return {
-        text
+        text.casefold().strip()
         for text in texts
-        if "@" in text or len(re.findall(r"\d", text)) >= FEWEST_DIGITS
+        if "@" in text
+        or (
+            len(re.findall(r"\d", text)) >= FEWEST_DIGITS
+            and not _DATE.match(text)
+        )
     }
-
-
-def _are_alike(before: object, now: object) -> bool:
-    """Whether most words of the shorter of two names stand in the other."""
-    words = [_words(value) for value in (before, now)]
-    fewest = min(map(len, words))
-    return 2 * len(words[0] & words[1]) > fewest > 0
 
 
 def _is_own(item: Field | None) -> bool:

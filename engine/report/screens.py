@@ -356,7 +356,7 @@ def _rolled_back(found: Mapping[str, Any]) -> str:
     if standing:
         more = f", {text}" if kept else ""
         return (
-            f"Rolled back in part: {counted(standing, 'row')} could not be removed or restored"
+            f"Rolled back in part: {counted(standing, 'row')} are not removed or restored"
             f" yet{more} – repeat it: etl rollback SPEC --env {found['environment']}"
         )
     left = text if kept else "no row is left"

@@ -27,7 +27,7 @@ from engine.destination.rows import Row, RowCodec, codec_now, is_definition
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
 from engine.load.reconcile import check_unconfirmed, live_rows, reconcile
-from engine.load.standing import STANDS, as_before, restore_links
+from engine.load.standing import STANDS, as_before, prove_deletions
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
@@ -99,7 +99,9 @@ def rollback(
     """Undo the done writes of one run, or of all; safe to repeat and to interrupt."""
     if not dry:
         reconcile(run)
-        check_unconfirmed(run)
+        prove_deletions(run)
+        for name in run.migration.destination.resources:
+            check_unconfirmed(run, name)
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.limiter.cost
     retained = _retained(run, of_run, force)
@@ -198,30 +200,18 @@ def _mark(work: _Undoing, entry: int, state: str, reason: str) -> None:
 
 def _remove_made(work: _Undoing, name: str) -> None:
     """Delete an object's rows; those that stay are marked with the reason."""
-    removed: dict[str, set[str]] = {}
     for outcome in deliver(work.run, _deletions(work, name)):
         entry = outcome.write.extra["undoes"]
         if outcome.state == "done":
             _undone(work, entry, outcome.reason)
-            removed.setdefault(entry.resource, set()).add(entry.dest_id)
         elif outcome.state in ("failed", "stale"):
             _fail(work, entry, outcome.reason)
             _keep_below(work, entry)
-    for resource, ids in removed.items():
-        _look_after(work, resource, ids)
-
-
-def _look_after(work: _Undoing, resource: str, ids: set[str]) -> None:
-    """Rows that stand though they were said to be deleted are not taken back."""
-    found = restore_links(work.run, resource, ids)
-    with work.run.store.begin() as connection:
-        rows = [entry.dest_id for entry in found]
-        made = creations_of_rows(connection, resource, rows)
-    for entry in made.values():
-        _mark(work, entry.id, "done", STANDS)
+    # rows that stand though they were said to be deleted are not taken back
+    for deletion in prove_deletions(work.run):
         work.result.undone -= 1
-        _fail(work, entry, STANDS)
-        _keep_below(work, entry)
+        _fail(work, deletion, STANDS)
+        _keep_below(work, deletion)
 
 
 def _keep_below(work: _Undoing, entry: Entry) -> None:

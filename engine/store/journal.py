@@ -22,6 +22,7 @@ from engine.store.tables import (
     those_of,
     write_rows,
 )
+from engine.values import batches
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
@@ -464,18 +465,56 @@ def creations_of_rows(
     }
 
 
-def deletions_of_rows(
-    connection: sa.Connection, resource: str, ids: Sequence[str]
-) -> list[Entry]:
-    """The last deletion of each of these rows that was answered as done."""
+def unproven_deletions(connection: sa.Connection) -> list[Entry]:
+    """Deletions that were answered as done, and whose rows nobody has looked for since."""
     query = sa.select(journal).where(
-        journal.c.resource == resource,
-        among(connection, journal.c.dest_id, ids),
         journal.c.action == "delete",
         journal.c.state == "done",
+        journal.c.before.like('{"link"%'),
     )
-    found = connection.execute(query.order_by(journal.c.id))
-    return list({row.dest_id: _entry(row) for row in found}.values())
+    rows = connection.execute(query.order_by(journal.c.id))
+    return [_entry(row) for row in rows]
+
+
+def clear_before(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """What these deletions kept of their links is not needed any more."""
+    for part in batches(ids):
+        connection.execute(
+            journal.update().where(journal.c.id.in_(part)).values(before="{}")
+        )
+
+
+def stands_again(connection: sa.Connection, deletion: Entry) -> None:
+    """The creation of a row that a deletion did not remove has not been undone."""
+    connection.execute(
+        journal.update()
+        .where(
+            journal.c.resource == deletion.resource,
+            journal.c.dest_id == deletion.dest_id,
+            journal.c.action == "create",
+            journal.c.state == "undone",
+        )
+        .values(state="done")
+    )
+
+
+def failed_creations(connection: sa.Connection, mark: str) -> list[Entry]:
+    """Creations that failed with a mark in the reason, of records that have had no other outcome
+    since.
+    """
+    later = journal.alias()
+    query = sa.select(journal).where(
+        journal.c.action == "create",
+        journal.c.state == "failed",
+        journal.c.reason.contains(mark, autoescape=True),
+        ~sa.exists().where(
+            later.c.object == journal.c.object,
+            later.c.key == journal.c.key,
+            later.c.id > journal.c.id,
+        ),
+    )
+    rows = connection.execute(query.order_by(journal.c.id))
+    return [_entry(row) for row in rows]
 
 
 def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:

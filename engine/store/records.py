@@ -258,26 +258,30 @@ def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
 _ONE = sa.select(records).where(
     records.c.collection == sa.bindparam("collection"),
     records.c.key == sa.bindparam("key"),
-    records.c.gone.is_(False),
 )
 
 
 def one(connection: sa.Connection, key: str) -> Record | None:
-    """The record with this key, if it was read and is not gone."""
+    """The record with this key as it was last read, if it is gone since as well: what others say
+    of it stays.
+    """
     row = connection.execute(
         _ONE, {"collection": key.partition("/")[0], "key": key}
     ).first()
     return _record(row) if row else None
 
 
-def many(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Record]:
-    """The records with these keys."""
+def many(
+    connection: sa.Connection, keys: Sequence[str], gone: bool = False
+) -> dict[str, Record]:
+    """The records with these keys; with `gone`, those too that are gone, as they were last read."""
     by_collection = grouped((key.partition("/")[0], key) for key in keys)
+    those = _those if gone else _those_there
     return {
         record.key: record
         for name, some in by_collection.items()
         for record in map(
-            _record, rows_among(connection, _those, some, collection=name)
+            _record, rows_among(connection, those, some, collection=name)
         )
     }
 
@@ -286,8 +290,11 @@ def _those(among: Among) -> sa.Select[Any]:
     return sa.select(records).where(
         records.c.collection == sa.bindparam("collection"),
         among(records.c.key),
-        records.c.gone.is_(False),
     )
+
+
+def _those_there(among: Among) -> sa.Select[Any]:
+    return _those(among).where(records.c.gone.is_(False))
 
 
 def pointing_at(
@@ -444,12 +451,16 @@ def gone_of(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
         keys,
         records.c.collection.in_(names),
         records.c.gone.is_(True),
+        records.c.digest != "",
     )
 
 
 def forget(connection: sa.Connection) -> None:
-    """Forget everything that was read: the next run reads the source anew."""
-    for table in (records, refs, cursors, samples):
+    """Forget everything that was read: the next run reads the source anew. What it lists no more is
+    not known to be deleted, and others may still speak of it.
+    """
+    connection.execute(records.update().values(gone=True, digest=""))
+    for table in (refs, cursors, samples):
         connection.execute(table.delete())
     connection.execute(
         meta.delete().where(

@@ -25,7 +25,7 @@ from engine.destination.written import bodies_written
 from engine.extract.records import can_look, recent, rows_now
 from engine.language.dependencies import lookups
 from engine.language.model import ObjectMapping
-from engine.load.reconcile import MARGIN, find_misnamed
+from engine.load.reconcile import MARGIN, check_unconfirmed
 from engine.mapping.draft import Remembered, judged, kinds_of, sight_on
 from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import Symbol, rows_as_linked
@@ -63,7 +63,7 @@ from engine.verify.fields import (
     money_of,
     side_of,
 )
-from engine.verify.learn import learn
+from engine.verify.learn import Sight, learn
 from engine.verify.unmapped import UnmappedFields, touched_fields
 
 AGAIN = 200  # rows of a resource that are read once more because a list may lag
@@ -139,6 +139,7 @@ def compare(
         mappings = by_resource[name]
         for rows in _pages(run, run.resource(name), since):
             yield from _seen(bench, name, mappings, rows)
+        check_unconfirmed(run, name)
 
         for mapping in mappings.values():
             for batch in unverified_drafts(run.store, mapping.name):
@@ -233,8 +234,7 @@ class _Case(msgspec.Struct, frozen=True):
     record: Record
     projection: Evaluation
     side: Side
-    # the row has the fingerprint of the answer to our write
-    is_unedited: bool = False
+    sight: Sight = "listed"
 
 
 def _seen(
@@ -319,15 +319,16 @@ def _fresh(
             found.append(case)
             continue
         if codec.is_unchanged(seen, row):
-            found.append(structs.replace(case, is_unedited=True))
+            found.append(structs.replace(case, sight="unedited"))
             continue
         room = bench.read.get(resource, 0) < AGAIN
         if link.dest_id not in fresh and room:
             bench.read[resource] = bench.read.get(resource, 0) + 1
             fresh[link.dest_id] = run.destination.read(resource, link.dest_id)
-        row = fresh.get(link.dest_id) or row
-        side = side_of(codec, case.side.resolved, link, row)
-        found.append(structs.replace(case, side=side))
+        now = fresh.get(link.dest_id)
+        side = side_of(codec, case.side.resolved, link, now or row)
+        sight: Sight = "read" if now else "listed"
+        found.append(structs.replace(case, side=side, sight=sight))
     return found
 
 
@@ -347,11 +348,6 @@ def _unseen(
             keys = [key for key in keys if key in known]
     rows = _second_look(bench, mapping, list(links.values()))
     gone = [link for link in links.values() if link.dest_id not in rows]
-    found_now = find_misnamed(bench.run, mapping.resource, gone)
-    if found_now:
-        links |= {link.key: link for link in found_now}
-        rows |= _second_look(bench, mapping, found_now)
-        gone = [link for link in links.values() if link.dest_id not in rows]
     merges = follow_merges(bench.run, gone, bench.carriers)
     for moved, survivor in merges.values():
         links[moved.key] = moved
@@ -512,7 +508,7 @@ def _one(bench: _Context, connection: sa.Connection, case: _Case) -> Comparison:
     if is_merged:  # what the row holds is people's
         side = structs.replace(side, row=None, is_intact=False)
     else:
-        link = learn(connection, side, bench.run.id, case.is_unedited)
+        link = learn(connection, side, bench.run.id, case.sight)
         side = structs.replace(side, link=link)
         edited = _edited(bench.run, connection, side, mapping)
         side = structs.replace(side, edited=edited)

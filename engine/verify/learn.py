@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.equality import is_same
 from engine.destination.rows import Row
-from engine.load.identity import BY_OURS, age_at
-from engine.load.outcomes import is_anothers, note_live, report_held
+from engine.load.outcomes import (
+    UNSHOWN,
+    is_anothers,
+    note_live,
+    report_held,
+)
 from engine.store.links import (
     Link,
     clear_held_findings,
@@ -20,19 +24,22 @@ from engine.store.links import (
 from engine.values import as_file, is_empty
 from engine.verify.fields import Side
 
+Sight = Literal["listed", "read", "unedited"]
+
 
 def learn(
-    connection: sa.Connection, side: Side, run: int, is_unedited: bool
+    connection: sa.Connection, side: Side, run: int, sight: Sight
 ) -> Link | None:
     """What a reading shows of a row: its first fingerprint, and what is as wanted by now.
 
-    `is_unedited` says that the row is known to have the fingerprint of its answer.
+    `sight` says that a list showed the row, which may be late; that it was read by its id; or that
+    it is known to have the fingerprint of its answer.
     """
     link, row = side.link, side.row
     if link is None or row is None or ("seen" in link.extra and side.is_intact):
         return link
 
-    learnt = _learnt(side, link, row, run, is_unedited)
+    learnt = _learnt(side, link, row, run, sight)
     if learnt != link:
         for target in link.held.keys() - learnt.held.keys():
             clear_held_findings(connection, link.object, link.key, target)
@@ -42,9 +49,7 @@ def learn(
     return learnt
 
 
-def _learnt(
-    side: Side, link: Link, row: Row, run: int, is_unedited: bool
-) -> Link:
+def _learnt(side: Side, link: Link, row: Row, run: int, sight: Sight) -> Link:
     codec, resolved = side.codec, side.resolved
     stored, held, extra = dict(link.stored), dict(link.held), dict(link.extra)
     seen = extra.get("seen")
@@ -52,17 +57,18 @@ def _learnt(
         # The answer to our write has not shown the row: this reading does.
         extra["seen"] = codec.fingerprint(row)
         _note_all(side, link, row, stored, held)
-        body = side.resolved.body
-        age = age_at(codec, body, row, link.at - BY_OURS)
-        extra |= {"age": age} if age else {}
-        extra |= (
-            {"touched": True} if is_anothers(codec, body, row, held) else {}
-        )
-    elif seen is not None and (is_unedited or codec.is_unchanged(seen, row)):
+        if extra.pop(UNSHOWN, False) and is_anothers(
+            codec, resolved.body, row, held
+        ):
+            extra["touched"] = True
+    elif seen is not None and (
+        sight == "unedited" or codec.is_unchanged(seen, row)
+    ):
         # Nobody has edited the row: whatever it holds is what the platform made of our values.
         _note_all(side, link, row, stored, held)
     elif link.run == run:
-        _tidied_later(side, link, row, stored, held, extra)
+        told = held if sight == "read" else {}
+        _tidied_later(side, link, row, stored, told, extra)
 
     for target in list(held):
         wanted, live = codec.get(resolved.body, target), codec.get(row, target)

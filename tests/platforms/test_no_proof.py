@@ -30,9 +30,12 @@ from tests.platforms.project import (
     texts,
     writable,
 )
+from tests.platforms.test_whose_row import contacts, person
 from tests.platforms.trials import NAME, addresses
 
 THEIRS = {"id": 77, "name": "Person Three, VIP", "email": "P3@example.com", "phone": "600"}
+
+OLD = {"id": 7, "name": "Person 1", "email": "p1@example.com (old)", "phone": "1", "created": "2019-01-01T10:00:00Z"}
 
 # -- a creation in doubt whose row holds something else
 
@@ -66,7 +69,9 @@ def losing_first_answers(alter: Callable[[Row], Row]) -> Before:
 def test_a_row_in_doubt_that_was_altered_is_not_made_twice(
     alter: Callable[[Row], Row], serve: Serve, tmp_path: Path
 ) -> None:
-    """The record fails with the row that may be its own, no run sends it anew, and `--failed` does when asked."""
+    """The record fails with the row that may be its own, and no run sends it anew; it is linked once people have
+    given that row its values, and sent once they have removed it.
+    """
     trial = addresses(serve, tmp_path)
     for row in trial.platform.tables["people"]:
         row["name"] = f"José {row['name']}"
@@ -79,8 +84,46 @@ def test_a_row_in_doubt_that_was_altered_is_not_made_twice(
 
     trial.run("--yes", code=1)
     assert len(rows) == 3
-    trial.run("--failed")
-    assert len(rows) == 6
+    people = trial.platform.tables["people"]
+    first = next(row for row in rows if row["phone"] == people[0]["phone"])
+    first |= {name: people[0][name] for name in ("name", "email")}
+    rows.remove(next(row for row in rows if row["phone"] == people[1]["phone"]))
+    trial.run("--yes", code=1)
+    assert len(rows) == 3 and set(trial.links("contacts")) >= {"people/1", "people/2"}
+
+
+@pytest.mark.parametrize("words", [(), ("--failed",)], ids=["run", "failed"])
+def test_a_row_that_is_given_its_values_is_linked(words: tuple[str, ...], serve: Serve, tmp_path: Path) -> None:
+    """Whether people run everything or just what failed: the row that they mended is looked for first."""
+    trial = addresses(serve, tmp_path)
+    trial.platform.before.append(losing_first_answers(ALTERED["email-with-scheme"]))
+    trial.full(code=1)
+    for row in trial.platform.tables["contacts"]:
+        row["email"] = row["email"].removeprefix("mailto:")
+    trial.run(*words, code=0)
+    assert len(trial.platform.tables["contacts"]) == len(trial.links("contacts")) == 3
+
+
+def test_an_old_row_of_people_holds_nothing(serve: Serve, tmp_path: Path) -> None:
+    """A row that says it was made long before is nobody's but people's: the creation is sent again."""
+    trial = contacts(tmp_path, serve(people=[person(1)], contacts=[]))
+    trial.platform.tables["contacts"].append(dict(OLD))
+    trial.platform.before.append(losing_without_effect())
+    trial.full(code=0)
+    assert len(trial.platform.tables["contacts"]) == 2
+
+
+def losing_without_effect() -> Before:
+    """The first creation is answered by a gateway, and not made."""
+    lost: list[int] = []
+
+    def hook(_: Platform, request: Request) -> Answer | None:
+        if not request.creates("contacts") or lost:
+            return None
+        lost.append(1)
+        return Answer(502, {"error": "bad gateway"})
+
+    return hook
 
 
 def test_escaped_text_is_known(serve: Serve, tmp_path: Path) -> None:
@@ -125,27 +168,51 @@ def naming(form: Callable[[Any], Any]) -> Callable[[Platform, Request, Answer], 
 
 @pytest.mark.parametrize("form", NAMES.values(), ids=NAMES.keys())
 @pytest.mark.parametrize("killed", [False, True], ids=["whole", "before-reading-back"])
+@pytest.mark.parametrize("stamped", [False, True], ids=["no-stamps", "stamps"])
 def test_a_row_under_another_id_than_answered_is_found(
-    form: Callable[[Any], Any], killed: bool, serve: Serve, tmp_path: Path
+    form: Callable[[Any], Any], killed: bool, stamped: bool, serve: Serve, tmp_path: Path
 ) -> None:
-    """It is linked by what it holds, a later run leaves it alone, and a rollback removes it, after a killed run too."""
-    trial = addresses(serve, tmp_path)
+    """It is linked by what it holds, a later run leaves it alone, and a rollback removes it where its stamp shows
+    that it is new, after a killed run too; else it may be people's, and stays with a word.
+    """
+    trial = contacts(tmp_path, serve(people=[person(n) for n in (1, 2, 3)], contacts=[]))
     platform = trial.platform
     platform.after.append(naming(form))
+    if stamped:
+        platform.before.append(odd.stamping("contacts"))
     if killed:
-        platform.before.append(
-            lambda _, request: Answer(401) if request.method == "GET" and platform.tables["contacts"] else None
+        platform.before.insert(
+            0, lambda _, request: Answer(401) if request.method == "GET" and platform.tables["contacts"] else None
         )
         (tmp_path / UNGATED).touch()
         trial.etl("run", code=3)
-        platform.before.clear()
+        platform.before.pop(0)
     else:
         report = trial.full(code=0)
         assert report["verdict"]["arrived"] == 3
         assert sorted(trial.links("contacts").values()) == ["1001", "1002", "1003"]
         trial.delta(code=0)
-    trial.rollback(code=0)
-    assert platform.tables["contacts"] == []
+    said = trial.rollback(code=0 if stamped else 1)
+    left = platform.tables["contacts"]
+    assert len(left) == len(said["kept"]) == (0 if stamped else 3)
+
+
+def test_people_whose_row_a_job_wrote_keep_it(serve: Serve, tmp_path: Path) -> None:
+    """The platform writes into people's row of the same address, and answers with a job: a rollback leaves the row."""
+    trial = contacts(tmp_path, serve(people=[person(n) for n in (1, 2, 3)], contacts=[]))
+    trial.platform.tables["contacts"].append(dict(THEIRS))
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        theirs = platform.tables["contacts"][0]
+        if request.creates("contacts") and request.body["email"] == theirs["email"].lower():
+            theirs |= request.body
+            return Answer(202, {"id": 90_001})
+        return None
+
+    trial.platform.before.append(hook)
+    trial.full()
+    trial.rollback()
+    assert [row["id"] for row in trial.platform.tables["contacts"]] == [THEIRS["id"]]
 
 
 def finding_theirs(answered: Callable[[Row], Any]) -> Before:
@@ -218,6 +285,25 @@ def test_rows_that_stand_after_a_rollback_are_told(many: int, serve: Serve, tmp_
     trial.platform.before.clear()
     trial.rollback(code=0)
     assert trial.platform.tables["contacts"] == []
+
+
+def test_a_rollback_that_stopped_before_its_look_is_looked_after(serve: Serve, tmp_path: Path) -> None:
+    """Deletions without effect, and the list cannot be read: the next rollback looks, and deletes what stands."""
+    trial = addresses(serve, tmp_path)
+    trial.full(code=0)
+    rows = trial.platform.tables["contacts"]
+    asked: list[str] = []
+
+    def shut(_: Platform, request: Request) -> Answer | None:
+        asked.append(request.method)
+        return Answer(401) if request.method == "GET" and "DELETE" in asked else None
+
+    trial.platform.before += [shut, without_effect("DELETE")]
+    trial.etl("rollback", "--yes", code=3)
+    trial.platform.before.clear()
+    assert len(rows) == 3
+    trial.rollback(code=0)
+    assert rows == []
 
 
 def test_a_delta_tells_of_a_deletion_without_effect(serve: Serve, tmp_path: Path) -> None:
@@ -350,3 +436,33 @@ def notes_below(serve: Serve, folder: Path, keys: dict[str, Any]) -> tuple[Proje
     one = mapped("notes", "contacts", {"name": "text"}, on_delete="delete")
     there = {"contacts": writable("contacts", ["name"], name=NAME)}
     return project(folder, platform, source, there, migration({"contacts": one})), missing
+
+
+# -- records that others speak of
+
+
+@pytest.mark.parametrize("words", [("--delta", "--deletions"), ("--refresh",)], ids=["delta", "refresh"])
+def test_what_others_say_of_a_deleted_record_stays(words: tuple[str, ...], serve: Serve, tmp_path: Path) -> None:
+    """A firm is deleted in the source: its people's rows keep its name, with a delta and with a reading from the start."""
+    firms = [{"id": n, "name": f"Firm {n}"} for n in (1, 2)]
+    people = [{"id": n, "name": f"Person {n}", "firm": n} for n in (1, 2)]
+    platform = serve(firms=firms, people=people, companies=[], contacts=[])
+    source = {"firms": readable("firms", name="text"), "people": readable("people", name="text", firm="ref firms")}
+    there = {
+        "companies": writable("companies", ["name"], name=NAME),
+        "contacts": writable("contacts", ["name"], name=NAME, firm="text"),
+    }
+    objects = {
+        "companies": mapped("firms", "companies", {"name": "name"}),
+        "contacts": mapped(
+            "people", "contacts", {"name": "name", "firm": "employer.name"}, related={"employer": {"from": "firms", "by": "firm"}}
+        ),
+    }
+    made = project(tmp_path, platform, source, there, migration(objects))
+    made.full(code=0)
+    before = [dict(row) for row in platform.tables["contacts"]]
+    assert before[0]["firm"] == "Firm 1"
+    del platform.tables["firms"][0]
+    report = made.run(*words, code=1)
+    assert ("companies", "firms/1") in attention(report)
+    assert platform.tables["contacts"] == before
