@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -434,8 +436,9 @@ def worker(  # noqa: PLR0913
     secrets = Secrets(folder, command)
     check_secrets(secrets)
     check_target(notify)
+    asked = _asked_to_stop()
     speak_in_lines(_say)
-    _wait_for(engine)
+    _wait_for(engine, asked)
     tables.check(engine)
     others = [
         of.name for of in members.members(engine) if of.version != queue.VERSION
@@ -455,16 +458,33 @@ def worker(  # noqa: PLR0913
         _say(
             f"{made.name} works on {counted(concurrency, 'migration')} at once"
         )
-        asyncio.run(work(made))
+        asyncio.run(work(made, asked))
     _say(
         f"{made.name} has ended; what was begun is saved and back in the queue"
     )
 
 
-def _wait_for(engine: sa.Engine) -> None:
-    """Wait until the database answers, as a worker does that has lost it."""
+def _asked_to_stop() -> threading.Event:
+    """Whether a signal has asked to stop, from now until the worker's own handlers stand. It ends
+    the command at once; where an interrupt is lost, as in a library's callback, it is remembered.
+    """
+    asked = threading.Event()
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        signal.default_int_handler(number, frame)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return asked
+
+
+def _wait_for(engine: sa.Engine, asked: threading.Event) -> None:
+    """Wait until the database answers, as a worker does that has lost it, or until the worker is
+    asked to stop.
+    """
     told = ""
-    while True:
+    while not asked.is_set():
         try:
             engine.connect().close()
             return

@@ -50,6 +50,7 @@ class Goal:
     failed: int = 0  # the code that failures in a row are counted of
     lost: int = 0  # turns in a row that were lost, and have done nothing
     mark: str = ""  # how far the store was when the last one was lost
+    compared: int = 0  # the most rows that one of these had read back
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def marked(goal: Goal, ended: Ended) -> Goal:
     goal = _said_once(goal, not ended.held)
     good = ended.code in DONE
     if good or ended.code == PAUSED:
-        return replace(goal, good=good, failed=0, lost=0)
+        return replace(goal, good=good, failed=0, lost=0, compared=0)
     return replace(goal, good=False, failed=_counted_as(goal, ended))
 
 
@@ -185,12 +186,16 @@ def _pause(ended: Ended) -> float:
     return BUSY + ROOM if ended.yields else 0.0
 
 
-def lost(goal: Goal, mark: str) -> Goal:
+def lost(goal: Goal, mark: str, compared: int = 0) -> Goal:
     """A goal whose turn was lost with its worker: it never ended. `mark` says how far the store is:
-    what has done something since the last loss is no part of a row.
+    what has done something since the last loss is no part of a row. Each turn reads back from the
+    start, so that only one that has `compared` more rows than those before it has got on.
     """
-    row = goal.lost + 1 if mark == goal.mark else 1
-    return replace(goal, lost=row, mark=mark)
+    is_same = mark == goal.mark
+    has_got_on = not is_same or compared > goal.compared
+    most = max(compared, goal.compared) if is_same else compared
+    row = 1 if has_got_on else goal.lost + 1
+    return replace(goal, lost=row, mark=mark, compared=most)
 
 
 def given_up(goal: Goal, name: str) -> Next | None:

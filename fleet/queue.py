@@ -26,7 +26,7 @@ from fleet.notify import News
 from fleet.records import alive, database, jobs, members, occupancy, turns
 from fleet.records.database import LINK, SCHEMA
 from fleet.records.members import Member
-from fleet.waits import DEAD, FORGETS, HEARTBEAT, UNEXPECTED
+from fleet.waits import CONNECTS, DEAD, FORGETS, HEARTBEAT, UNEXPECTED
 
 VERSION = version("declared-etl")
 TURN = "turn"
@@ -113,6 +113,7 @@ def app_for(
             kwargs=LINK,
             min_size=1,
             max_size=workers + 3,
+            timeout=CONNECTS,  # a worker that ends may wait for it twice
         )
     app = procrastinate.App(connector=connector)
 

@@ -8,9 +8,10 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -96,19 +97,24 @@ class Worker:
     telling: set[asyncio.Task[None]] = field(default_factory=set)
 
 
-async def work(worker: Worker) -> None:
-    """Take turns until a signal asks to stop; what was begun by then is saved and put back."""
+async def work(worker: Worker, asked: threading.Event | None = None) -> None:
+    """Take turns until a signal asks to stop, or one has `asked` before; what was begun by then is
+    saved and put back.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopping.set)
+    if asked is not None and asked.is_set():
+        stopping.set()
     while not stopping.is_set():
         try:
             await _until(stopping, worker)
         except (*AWAY_ERRORS, OSError) as error:
+            again = f"; it is asked again in {ASKS:.0f} s"
             worker.tell(
-                f"the database cannot be used ({type(error).__name__}); it is asked again in"
-                f" {ASKS:.0f} s"
+                f"the database cannot be used ({type(error).__name__})"
+                f"{'' if stopping.is_set() else again}"
             )
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), ASKS)
@@ -125,9 +131,9 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         await turn(worker, name, job)
 
     queue = queue_of(VERSION)
-    async with app_for(
-        worker.engine, take, worker.concurrency
-    ).open_async() as app:
+    async with _opened(
+        app_for(worker.engine, take, worker.concurrency), stopping
+    ) as app:
         working = asyncio.create_task(_working(app, queue, worker.concurrency))
         stopped = asyncio.create_task(stopping.wait())
         looking = asyncio.create_task(
@@ -150,6 +156,30 @@ async def _until(stopping: asyncio.Event, worker: Worker) -> None:
         raise ended[0]
     if not stopping.is_set():
         raise exceptions.ConnectorException("the queue is away")
+
+
+@asynccontextmanager
+async def _opened(
+    app: procrastinate.App, stopping: asyncio.Event
+) -> AsyncIterator[procrastinate.App]:
+    """The queue, opened; where its database is away that takes a while, for which nobody waits who
+    is asked to stop.
+    """
+    opening = asyncio.ensure_future(app.open_async())
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait(
+            {opening, stopped}, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not opening.done():
+            raise exceptions.ConnectorException("stopped before it was open")
+        await opening
+        yield app
+    finally:
+        for task in (opening, stopped):
+            task.cancel()
+        await asyncio.gather(opening, stopped, return_exceptions=True)
+        await app.close_async()
 
 
 async def _working(

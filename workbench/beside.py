@@ -81,13 +81,14 @@ def _of_the_rest(
     path: Path, rest: Document, gone: _Gone
 ) -> Iterator[Diagnostic]:
     fields = {rest.place(keys) for keys in gone.fields}
+    # variables are expanded by now, and what a value of theirs looks like is none
+    _, looks = expand(rest, {})
     obscure = [_path_of(keys) for keys in gone.obscure]
     try:
-        # without variables: they are expanded, and what a value of theirs looks like is none
         load_migration(path, {}, rest)
     except SpecError as error:
         for item in error.diagnostics:
-            if item.code == "missing-variable":
+            if item in looks:
                 continue
             follows = item.where in fields or _names(item) & gone.names
             is_obscure = any(item.path.startswith(above) for above in obscure)

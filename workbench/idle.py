@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+import msgspec
 
 from engine.config.document import Document, Keys
-from engine.config.suggestions import did_you_mean
-from engine.connector.model import Connector
+from engine.config.suggestions import nearest
+from engine.connector.model import Connector, FieldType
 from engine.errors import Diagnostic
 from engine.language.compile import Migration
 from engine.language.dependencies import lookups
 from engine.language.model import ObjectMapping, Spec
-from engine.values import segments
+from engine.language.scope import Shape
+
+# types that may hold fields which no connector declares
+_OPEN = ("any", "object", "list")
+_PART = re.compile(r"\[[^]]*\]|[^.\[\]]+")
 
 
 def idle(migration: Migration) -> Iterator[Diagnostic]:
@@ -58,24 +65,64 @@ def _ignored(
         for path in mapping.ignore if fields and all(fields) else ():
             keys: Keys = (*mapping.keys, "ignore", path)
             place = document.place(keys)
-            if any(str(segments(path)[0]) in names for names in fields):
+            misses = [miss for names in fields if (miss := _miss(names, path))]
+            if len(misses) < len(fields):
                 known.add(place)
             elif place not in unknown:
-                unknown[place] = _misses(document, keys, mapping, fields)
+                unknown[place] = _told(document, keys, mapping, misses)
     yield from (item for place, item in unknown.items() if place not in known)
 
 
-def _misses(
+class _Miss(msgspec.Struct, frozen=True):
+    """The part of a path that names no field, what stands around it, and the fields there are."""
+
+    before: str
+    part: str
+    after: str
+    fields: Shape
+
+    def meant(self, ignored: Collection[str]) -> str:
+        """The path with the field that was probably meant, unless it is ignored as well."""
+        paths = {
+            name: f"{self.before}{name}{self.after}" for name in self.fields
+        }
+        guess = nearest(
+            self.part, [name for name in paths if paths[name] not in ignored]
+        )
+        return f"did you mean {paths[guess]!r}?" if guess else ""
+
+
+def _miss(shape: Shape, path: str) -> _Miss | None:
+    """Where a path leads to no field; None where it leads to one, or nobody can tell."""
+    inside: Shape | None = shape
+    for part in _PART.finditer(path):
+        if inside is None:
+            return None
+        if part[0].startswith("["):
+            continue  # every element has the same fields
+
+        if part[0] not in inside:
+            before, after = path[: part.start()], path[part.end() :]
+            return _Miss(before, part[0], after, inside)
+        inside = _fields_in(inside[part[0]])
+    return None
+
+
+def _fields_in(kind: FieldType) -> Shape | None:
+    """The fields inside a field: a single value has none; None where they are not declared."""
+    return kind.shape or (None if kind.kind in _OPEN else {})
+
+
+def _told(
     document: Document,
     keys: Keys,
     mapping: ObjectMapping,
-    fields: Sequence[Mapping[str, object]],
+    misses: Iterable[_Miss],
 ) -> Diagnostic:
     """That a field to ignore is in no record, with the one that was probably meant."""
-    path = str(keys[-1])
-    known = {name for names in fields for name in names} - mapping.ignore.keys()
-    text = f"{' and '.join(mapping.sources)} have no field {path!r} to ignore"
-    advice = did_you_mean(path, known) or "remove this line"
+    text = f"{' and '.join(mapping.sources)} have no field {str(keys[-1])!r} to ignore"
+    meant = (miss.meant(mapping.ignore) for miss in misses)
+    advice = next(filter(None, meant), "remove this line")
     return document.problem(keys, "unknown-field", text, advice, "warning")
 
 

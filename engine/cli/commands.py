@@ -5,12 +5,30 @@ called.
 from __future__ import annotations
 
 import gc
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals that end the program wait: an interrupt that is raised within an import is lost
+    where nothing can be raised, as in a callback, or leaves halves of modules behind.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    ends = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Later(click.Command):
@@ -28,7 +46,8 @@ class Later(click.Command):
         # httpx imports a command line of its own where rich is installed; nobody calls it here
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         try:
-            module = import_module(self.module)
+            with _undisturbed():
+                module = import_module(self.module)
             gc.freeze()
         finally:
             gc.enable()

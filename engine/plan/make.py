@@ -64,6 +64,7 @@ from engine.store.changes import (
     any_deletes,
     clear_changes,
     drop_all,
+    failed_keys,
     keep_untouched,
     planned_keys,
     save_changes,
@@ -152,19 +153,23 @@ def plan_object(
     only_failed: bool = False,
     last: Comparison | None = None,
 ) -> None:
-    """Plan every draft of an object, or those whose last attempt failed.
+    """Plan every draft of an object, or those of records that failed last.
 
     With a comparison with the last plan, what it decided is kept where it holds.
     """
     run = search.run
     with run.store.begin() as connection:
         failed = failures(connection, mapping.name)
+        only = (
+            set(connection.execute(failed_keys(mapping.name)).scalars())
+            if only_failed
+            else None
+        )
         if not only_failed:
             clear_unlinked_findings(connection, STAGE, mapping.name)
         if whole:
             clear_undrafted_findings(connection, (STAGE, "write"), mapping.name)
 
-    only = frozenset(failed) if only_failed else None
     taken = {} if only_failed else taken_for_others(failed)
     codec = search.codec(mapping.resource)
     planning = Planning(search, mapping, codec, way_of(search, mapping), taken)
@@ -379,15 +384,12 @@ def _creations(
 
     made = _resolved(planning, decisions)
     hits = find_rows(planning.search, mapping, planning.way, made)
-    found = {}
-    for key, hit in hits.items():
-        decision, resolved = made[key]
-        found[key] = _adopted(planning, decision, resolved, hit)
-
     for key, (_, resolved) in made.items():
         if offered and key not in hits:
             offer(planning.search, mapping, key, resolved.body)
-    return found
+    return {
+        key: _adopted(planning, *made[key], hit) for key, hit in hits.items()
+    }
 
 
 def _resolved(
@@ -398,13 +400,15 @@ def _resolved(
         ids = rows_as_planned(
             run, connection, [item.draft for item in decisions]
         )
-    found = {}
-    for item in decisions:
-        body = resolve(
-            item.draft.body, planning.mapping, run.spec, planning.codec, ids
+    return {
+        item.draft.key: (
+            item,
+            resolve(
+                item.draft.body, planning.mapping, run.spec, planning.codec, ids
+            ),
         )
-        found[item.draft.key] = (item, body)
-    return found
+        for item in decisions
+    }
 
 
 def _adopted(

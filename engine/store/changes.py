@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from engine.store.journal import last_failed
 from engine.store.links import drafted_keys, linked_keys
 from engine.store.tables import (
     Store,
@@ -20,6 +21,7 @@ from engine.store.tables import (
     count_where,
     drafts,
     from_text,
+    journal,
     links,
     paged,
     row_of,
@@ -27,6 +29,7 @@ from engine.store.tables import (
     seen,
     those_of,
     upsert,
+    verified,
 )
 from engine.values import batches, indexed
 
@@ -213,7 +216,7 @@ def note_left_out(connection: sa.Connection, name: str, whole: bool) -> None:
     ).where(
         changes.c.object == name,
         changes.c.kind.in_(("skip", "fail")),
-        changes.c.dest_id == "",
+        sa.or_(changes.c.dest_id == "", changes.c.kind == "fail"),
     )
     columns = ["place", "key", "digest", "seq", "mark"]
     connection.execute(seen.insert().from_select(columns, rows))
@@ -241,6 +244,34 @@ def left_out(
     )
 
 
+def failed_keys(name: str) -> sa.CompoundSelect[Any]:
+    """The keys of an object's records that failed last, written or left out, as a query."""
+    unsent = sa.select(seen.c.key).where(
+        seen.c.place == LEFT_OUT + name, seen.c.digest == "fail"
+    )
+    return sa.select(journal.c.key).where(last_failed(name)).union(unsent)
+
+
+def unverified(store: Store, name: str) -> Iterator[list[str]]:
+    """The keys of an object's drafts that no row of the destination was seen for, then of links
+    and of failed records without a draft: a sample makes few of these.
+    """
+    told = [verified]
+    for keys, table in (
+        (drafted_keys(name), drafts),
+        (linked_keys(name), links),
+        (failed_keys(name), journal),
+    ):
+        key = keys.subquery().c.key
+        known = [
+            ~sa.exists().where(item.c.object == name, item.c.key == key)
+            for item in told
+        ]
+        for rows in paged(store, sa.select(key).where(*known), key):
+            yield [row.key for row in rows]
+        told.append(table)
+
+
 def count_skipped(connection: sa.Connection, names: Iterable[str]) -> int:
     """How many records of these objects were skipped by the runs so far."""
     places = [LEFT_OUT + name for name in names]
@@ -260,8 +291,7 @@ def to_be_there(name: str) -> Any:
 
 def any_deletes(connection: sa.Connection) -> bool:
     """Whether the plan deletes any row."""
-    query = sa.select(changes.c.key).where(changes.c.kind == "delete").limit(1)
-    return connection.execute(query).first() is not None
+    return count_where(connection, changes.c.kind == "delete") > 0
 
 
 def changes_of(

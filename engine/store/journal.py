@@ -216,16 +216,19 @@ def counts(
     }
 
 
-def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
-    """The last word on each record of an object, where that word is a failure."""
+def last_failed(name: str) -> sa.ColumnElement[bool]:
+    """That an entry is the last word on a record of an object, and a failure."""
     last = (
         sa.select(sa.func.max(journal.c.id))
         .where(journal.c.object == name)
         .group_by(journal.c.key)
     )
-    query = sa.select(journal).where(
-        journal.c.id.in_(last), journal.c.state == "failed"
-    )
+    return sa.and_(journal.c.id.in_(last), journal.c.state == "failed")
+
+
+def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
+    """The last word on each record of an object, where that word is a failure."""
+    query = sa.select(journal).where(last_failed(name))
     return {row.key: _entry(row) for row in connection.execute(query)}
 
 

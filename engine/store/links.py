@@ -232,8 +232,9 @@ def count_drafts(connection: sa.Connection, name: str) -> dict[str, int]:
 def drafted_beyond_sample(connection: sa.Connection, name: str) -> bool:
     """Whether an object has drafts of records that the sample does not hold."""
     chosen = sa.select(samples.c.key)
-    query = drafted_keys(name).where(drafts.c.record.not_in(chosen))
-    return _any(connection, query)
+    return _any(
+        connection, drafted_keys(name).where(drafts.c.record.not_in(chosen))
+    )
 
 
 def save_link(connection: sa.Connection, link: Link) -> None:
@@ -664,29 +665,6 @@ def mark_verified(
         [{"object": name, "key": key} for name, key in found],
         ["object", "key"],
     )
-
-
-def unverified_drafts(
-    store: Store, name: str, batch: int = BATCH
-) -> Iterator[list[Draft]]:
-    """Drafts of an object that no row of the destination was seen for."""
-    seen = sa.select(verified.c.key).where(verified.c.object == name)
-    yield from stream_drafts(store, name, batch, without=seen)
-
-
-def unverified_links(store: Store, name: str) -> Iterator[list[str]]:
-    """The keys of an object's links that no row was seen for and that have no draft: a sample
-    makes few of these.
-    """
-    known = [
-        sa.exists().where(table.c.object == name, table.c.key == links.c.key)
-        for table in (verified, drafts)
-    ]
-    query = sa.select(links.c.key).where(
-        links.c.object == name, ~known[0], ~known[1]
-    )
-    for rows in paged(store, query, links.c.key):
-        yield [row.key for row in rows]
 
 
 def first_written(connection: sa.Connection, resource: str) -> float | None:

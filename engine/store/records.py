@@ -433,12 +433,12 @@ def _unlisted(
 
 
 def stream_unlisted(
-    store: Store, collection: str, since: float, batch: int = BATCH
+    store: Store, collection: str, since: float
 ) -> Iterator[list[str]]:
     """Keys of live records that were not listed since a moment, a batch at a time."""
     query = sa.select(records.c.seq, records.c.key)
     query = query.where(*_unlisted(collection, since))
-    for rows in paged(store, query, records.c.seq, batch=batch):
+    for rows in paged(store, query, records.c.seq):
         yield [row.key for row in rows]
 
 

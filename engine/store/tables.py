@@ -751,7 +751,7 @@ def rows_with(
 def paged(
     store: Store,
     query: sa.Select[Any],
-    *order: sa.Column[Any],
+    *order: sa.ColumnElement[Any],
     batch: int = 500,
 ) -> Iterator[Sequence[sa.Row[Any]]]:
     """The rows of a query in the order of columns that it selects, a batch at a time; each is read

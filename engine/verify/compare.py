@@ -31,7 +31,7 @@ from engine.mapping.evaluate import Evaluation, Provenance, Source, evaluate
 from engine.plan.diff import Symbol, rows_as_linked
 from engine.plan.merges import follow_merges, merged_text
 from engine.session import Run
-from engine.store.changes import left_out
+from engine.store.changes import left_out, unverified
 from engine.store.journal import attempted, failures
 from engine.store.links import (
     MERGED,
@@ -45,8 +45,6 @@ from engine.store.links import (
     mark_verified,
     seen_of,
     stream_links,
-    unverified_drafts,
-    unverified_links,
 )
 from engine.store.records import Record, many, sample
 from engine.values import (
@@ -142,10 +140,7 @@ def compare(
         check_unconfirmed(run, name)
 
         for mapping in mappings.values():
-            for batch in unverified_drafts(run.store, mapping.name):
-                keys = [draft.key for draft in batch]
-                yield from _unseen(bench, mapping, keys)
-            for keys in unverified_links(run.store, mapping.name):
+            for keys in unverified(run.store, mapping.name):
                 yield from _unseen(bench, mapping, keys)
     run.progress(
         "reading the destination back", len(by_resource), len(by_resource)

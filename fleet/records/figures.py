@@ -104,6 +104,16 @@ def mark(connection: sa.Connection, name: str, stage: str) -> str | None:
         return None
 
 
+def compared(connection: sa.Connection, name: str) -> int:
+    """How many rows the last comparison has read back so far, whether it came to its end or not."""
+    schema = schema_of(name)
+    if not sa.inspect(connection).has_table("verified", schema=schema):
+        return 0
+    seen = sa.table("verified", schema=schema)
+    counting = sa.select(sa.func.count()).select_from(seen)
+    return int(connection.execute(counting).scalar_one())
+
+
 def _read(connection: sa.Connection, schema: str) -> str:
     """How many records were ever read, and how much they hold: one that is known grows where its
     own read holds more than its list. The length of a text is known without reading it.

@@ -13,7 +13,7 @@ from engine.errors import StoreError
 from fleet import ending
 from fleet.ending import Next
 from fleet.records.database import SCHEMA, schema_of
-from fleet.records.figures import mark
+from fleet.records.figures import compared, mark
 from fleet.records.members import (
     RESTING,
     Member,
@@ -108,7 +108,7 @@ def _counted(connection: sa.Connection, of: Member) -> Member:
     far = mark(connection, of.name, of.goal.stage)
     if far is None:
         return of
-    goal = ending.lost(of.goal, far)
+    goal = ending.lost(of.goal, far, compared(connection, of.name))
     follows = ending.given_up(goal, of.name)
     if follows is None:
         # one that got on is not called up for what kept the turns before it
@@ -116,7 +116,8 @@ def _counted(connection: sa.Connection, of: Member) -> Member:
         follows = Next(of.state, of.at, failures, of.reason)
     # beside what only another version knows of it
     known = sa.cast(migrations.c.goal, JSONB)
-    row = known.concat({"lost": goal.lost, "mark": goal.mark})
+    words = ("lost", "mark", "compared")
+    row = known.concat({word: getattr(goal, word) for word in words})
     enter(connection, of.name, follows, {"goal": sa.cast(row, sa.Text)})
     return replace(of, goal=goal, **asdict(follows))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_a_worker_waits_for_its_database(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(time, "sleep", sleep)
     engine = connect(NOBODY)
     with pytest.raises(KeyboardInterrupt):
-        cli._wait_for(engine)
+        cli._wait_for(engine, threading.Event())
     assert waits == [2.0] * 3 and capsys.readouterr().err.count("cannot be used") == 1
 
 

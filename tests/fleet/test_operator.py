@@ -199,6 +199,33 @@ def test_a_sample_that_nobody_can_see_is_none(url: str, engine: sa.Engine, proje
     assert members.member(engine, "acme").approved == ""
 
 
+UNDONE = """INSERT INTO etl_acme.journal (run, object, key, resource, action, state, body, draft, before, dest_id, reason, calls, cost, at, settled)
+    VALUES ({run}, 'o', 'k', 'r', 'create', 'undone', '{{}}', '', '', '7', '', 0, 0, 0, 2)"""
+
+
+@pytest.mark.parametrize(("run", "refused"), [(1, True), (2, False)], ids=["the sample's", "a later run's"])
+def test_both_approvals_agree_on_what_was_rolled_back(url: str, engine: sa.Engine, project: Path, run: int, refused: bool) -> None:
+    """Over one store, `etl approve` and `etl fleet approve` refuse a sample whose rows were taken back, and take one whose rows stand though those of a later run were."""
+    sampled(engine, project)
+    typed(url, "add", "acme", str(project))
+    turn = begun(url, engine, "sample")
+    reports.keep(engine, "acme", turn, {"report.html": b"x"})
+    ended(engine, turn, {})
+    postgres.execute(url, UNDONE.format(run=run))
+    migration = load_migration(project, {})
+
+    def by_itself() -> None:
+        with closing(open_store(database.store_of(engine, "acme"))) as store:
+            approval.approve(migration, project, store, environment="live", by="Ana", now=3.0, despite="a test")
+
+    def by_the_fleet() -> None:
+        typed(url, "approve", "acme", "--by", "Ana", "--despite", "a test")
+
+    for approves, step in ((by_itself, "etl run .* --sample"), (by_the_fleet, "etl fleet start acme sample")):
+        with pytest.raises(UnsafePlan, match=f"rolled back since.*{step}") if refused else contextlib.nullcontext():
+            approves()
+
+
 # -- next steps
 
 

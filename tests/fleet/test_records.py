@@ -548,6 +548,19 @@ def test_a_turn_that_has_done_something_is_none_of_a_row(engine: sa.Engine, stat
     assert members.member(engine, "one").state == ("waiting" if counts else "running")
 
 
+def test_reading_back_is_progress_where_it_comes_further_than_before(engine: sa.Engine) -> None:
+    """A comparison begins anew in each turn: turns that are lost in one get on while each of them reads back more rows than any before, and not with as many."""
+    begin(engine, "one")
+    open_store(database.store_of(engine, "one")).close()
+    for rows in (1, 2, 3, 4, 5, 6, 2, 6, 4):
+        asked(engine, f"DELETE FROM etl_one.verified; INSERT INTO etl_one.verified (object, key) SELECT 'o', n::text FROM generate_series(1, {rows}) n")
+        look(engine)
+        assert members.member(engine, "one").state == "running", rows
+        taken_again(engine, "one")
+    look(engine)
+    assert members.member(engine, "one").state == "waiting"
+
+
 def test_a_lost_turn_of_a_newer_version_keeps_what_that_was_told(engine: sa.Engine) -> None:
     """Whoever finds its worker gone may know less of a goal than the version that it belongs to."""
     begin(engine, "one")

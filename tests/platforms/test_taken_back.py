@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.platform import Answer
 from tests.platforms.project import STORE, Project
@@ -138,6 +139,24 @@ def test_a_sample_hides_no_missing_row(serve: Serve, tmp_path: Path, words: Sequ
     trial.platform.tables["contacts"].pop(30)
     trial.etl(*words)
     assert trial.etl("verify", code=1).out.splitlines()[1] == "39 of 40 records arrived; 1 needs attention"
+
+
+@pytest.mark.parametrize("words", [("plan", "--sample", "5"), ("run", "--sample", "5")])
+def test_a_sample_hides_no_failed_record(serve: Serve, tmp_path: Path, words: Sequence[str]) -> None:
+    """What was refused in a full run, and what it failed unsent, is as failed after a sample that has few drafts of it."""
+    trial = firms_and_people(serve, tmp_path, 40)
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = {"lookup": "companies", "by": "firm", "on_miss": "fail"}
+    trial.write_spec(spec)
+    for person in trial.platform.tables["people"][20:30]:
+        person["firm"] = 99
+    trial.platform.before.append(odd.refusing("POST", "contacts", name="Person 31"))
+    trial.full(code=1)
+    before = trial.verify(code=1)["verdict"]
+    trial.etl(*words)
+    after = trial.verify(code=1)["verdict"]
+    told = [(said["arrived"], said["failed"], said["missing"]) for said in (before, after)]
+    assert told == [(31, 11, 0)] * 2
 
 
 def test_a_sample_after_a_rollback_of_one_run_narrows_no_verification(serve: Serve, tmp_path: Path) -> None:

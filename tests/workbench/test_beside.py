@@ -69,14 +69,23 @@ def test_a_mistake_in_the_head_hides_no_other(name: str, tmp_path: Path) -> None
         assert not found - head - {*alone}, path.stem
 
 
-def test_the_value_of_a_variable_is_no_variable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", ["${OTHER}", "${other}", "${}", "a ${broken"])
+def test_the_value_of_a_variable_is_no_variable(value: str, tmp_path: Path) -> None:
     """What a variable holds is taken as it is beside a mistake of the shape, as it is without one."""
     written = WHOLE.replace("label: Accounts", "label: ${TITLE}")
-    env = {"TITLE": "${OTHER}"}
+    env = {"TITLE": value}
     spec = project(tmp_path, written)
     assert not told(spec, env)
     spec.write_text(f"{written}odd: 1\n", encoding="utf-8")
     assert beside_shape(spec, read(spec), env).found == ()
+
+
+def test_a_broken_variable_is_told_once(tmp_path: Path) -> None:
+    """One that nothing can fill is told with the mistakes of the shape, and not a second time beside them."""
+    written = WHOLE.replace("label: Accounts", "label: ${title}")
+    spec = project(tmp_path, f"{written}odd: 1\n")
+    assert [item.code for item in told(spec)] == ["bad-format", "unknown-key"]
+    assert beside_shape(spec, read(spec), {}).found == ()
 
 
 def places(value: Any, keys: Keys = ()) -> Iterator[Keys]:

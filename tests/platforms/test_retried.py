@@ -1,0 +1,77 @@
+"""`run --failed` retries what failed before it was sent as well, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.platforms import oddities as odd
+from tests.platforms.conftest import Serve
+from tests.platforms.project import Project, counting
+from tests.platforms.test_skipped import LOOKED_UP
+from tests.platforms.trials import firms_and_people
+
+FAIL = {**LOOKED_UP, "on_miss": "fail"}
+
+
+def start(serve: Serve, folder: Path, company: object = FAIL) -> Project:
+    """Four contacts, two of each firm; without their company they fail."""
+    trial = firms_and_people(serve, folder, 4)
+    with_company(trial, company)
+    return trial
+
+
+def with_company(trial: Project, company: object) -> None:
+    """The spec says this of the company of a contact."""
+    spec = trial.spec()
+    spec["objects"]["contacts"]["fields"]["company"] = company
+    trial.write_spec(spec)
+
+
+def retried(trial: Project, writes: int) -> None:
+    """Another try of what failed sends so many rows, and leaves nothing to look at; a second one sends none."""
+    for many in (writes, 0):
+        with counting(trial.platform) as made:
+            verdict = trial.run("--failed", code=0)["verdict"]
+        assert (made[0], verdict["failed"]) == (many, 0)
+
+
+def test_what_leans_on_a_refused_row_is_retried_with_it(serve: Serve, tmp_path: Path) -> None:
+    """Contacts that failed unsent, for their company was refused, are made once it is."""
+    trial = start(serve, tmp_path)
+    trial.platform.before.append(odd.refusing("POST", "companies", name="Firm 1"))
+    trial.full(code=1)
+    trial.platform.before.clear()
+    retried(trial, 3)
+
+
+def test_what_failed_in_the_plan_is_retried(serve: Serve, tmp_path: Path) -> None:
+    """Contacts of a firm that is nowhere are made once the spec lets them be; a plan of that in between changes nothing."""
+    trial = start(serve, tmp_path)
+    for person in trial.platform.tables["people"][:2]:
+        person["firm"] = 99
+    assert trial.full(code=1)["verdict"]["failed"] == 2
+    assert trial.run("--failed", code=1)["verdict"]["failed"] == 2
+    with_company(trial, {**LOOKED_UP, "on_miss": "omit"})
+    trial.etl("plan")
+    retried(trial, 2)
+
+
+def test_an_update_that_failed_in_the_plan_is_retried(serve: Serve, tmp_path: Path) -> None:
+    """A changed record whose row was removed fails unsent; it is updated once people have restored the row."""
+    trial = start(serve, tmp_path)
+    trial.full(code=0)
+    row = trial.platform.tables["contacts"].pop(0)
+    trial.platform.tables["people"][0]["name"] = "Person 1 changed"
+    trial.delta(code=1)
+    trial.platform.tables["contacts"].insert(0, row)
+    retried(trial, 1)
+    assert trial.platform.tables["contacts"][0]["name"] == "Person 1 changed"
+
+
+def test_what_is_skipped_is_not_retried(serve: Serve, tmp_path: Path) -> None:
+    """Only what failed is planned once more."""
+    trial = start(serve, tmp_path, LOOKED_UP)
+    trial.platform.tables["people"][0]["firm"] = 99
+    trial.full(code=None)
+    report = trial.run("--failed")
+    assert [item["skipped"] for item in report["objects"]] == [0, 0]
