@@ -82,7 +82,7 @@ from engine.values import is_empty, leaves, links_in, without
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 FEW = 3  # rows that a reason names
-BY_HAND = "give that row the values of the record, or remove it, and retry with `etl run --failed`"
+BY_HAND = "if it is, give it the record's values, or remove it, and run again"
 
 Committed = dict[
     int, Row
