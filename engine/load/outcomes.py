@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import structs
 
+from engine.connector.model import FieldType
 from engine.destination.equality import is_same
 from engine.destination.match import (
     Wanted,
@@ -50,6 +51,7 @@ NOT_KEPT = {
     "lost": "the destination did not keep the value: it holds nothing",
     "altered": "the destination made something else of the value",
 }
+TEXT = FieldType("text")
 UNSHOWN = "unshown"  # the answer to the creation did not show the row
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
@@ -373,10 +375,15 @@ def is_anothers(
     it is called, is another text than was sent, and no part of it.
     """
     resource = codec.resource
+    texts = [
+        target
+        for target in (*resource.recognise, *resource.called)
+        if (codec.kind(target) or TEXT).kind == "text"
+    ]
     return any(
         held.get(target, {}).get("why") == "altered"
         and not begins_with(codec.get(body, target), codec.get(row, target))
-        for target in (*resource.recognise, *resource.called)
+        for target in texts
     )
 
 

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from engine.connector.model import Resource
 from engine.destination.rows import Row
-from engine.extract.records import rows_below
 from engine.load.outcomes import close
 from engine.load.writes import Write
 from engine.session import Run
@@ -114,8 +113,11 @@ def _rows(
         yield from client.by_ids(name, ids)
     else:
         above = _parents(resource, bodies)
-        pages = rows_below(client, resource, above) if above else None
-        for rows in pages or rows_of(run, resource):
+        if above and listing.ids_of:
+            yield from client.by_ids(name, above)
+            return
+        pages = client.below(name, above) if above else rows_of(run, resource)
+        for rows in pages:
             yield from rows
 
 

@@ -30,6 +30,7 @@ from tests.platforms.project import (
     texts,
     writable,
 )
+from tests.platforms.test_below_parents import notes
 from tests.platforms.test_whose_row import contacts, person
 from tests.platforms.trials import NAME, addresses
 
@@ -466,3 +467,18 @@ def test_what_others_say_of_a_deleted_record_stays(words: tuple[str, ...], serve
     report = made.run(*words, code=1)
     assert ("companies", "firms/1") in attention(report)
     assert platform.tables["contacts"] == before
+
+
+def test_a_platform_that_says_missing_for_none_is_taken_back(serve: Serve, tmp_path: Path) -> None:
+    """Notes stand below companies, and a company without notes is answered with 404: a run and a rollback go through."""
+    made = notes(serve, tmp_path)
+
+    def none_is_missing(platform: Platform, request: Request, answer: Answer) -> Answer:
+        empty = request.method == "GET" and request.parts[2:] == ["notes"] and answer.body == []
+        return Answer(404, {"error": "no notes"}) if empty else answer
+
+    made.platform.after.append(none_is_missing)
+    made.full(code=0)
+    made.run(code=0)
+    made.rollback(code=0)
+    assert made.platform.tables["notes"] == made.platform.tables["companies"] == []
