@@ -356,8 +356,8 @@ def _rolled_back(found: Mapping[str, Any]) -> str:
     if standing:
         more = f", {text}" if kept else ""
         return (
-            f"Rolled back in part: {counted(standing, 'row')} are not removed or restored"
-            f" yet{more} – repeat it: etl rollback SPEC --env {found['environment']}"
+            f"Rolled back in part: {counted(standing, 'row')} still to be removed or"
+            f" restored{more} – repeat it: etl rollback SPEC --env {found['environment']}"
         )
     left = text if kept else "no row is left"
     return f"Rolled back: {left}; what is listed below was found before"

@@ -556,7 +556,7 @@ def test_a_delta_does_not_refill_what_a_rollback_could_not_empty(trial: Project)
     trial.platform.before.append(refuse)
     assert trial.rollback(code=1)["failed"]
     status = trial.etl("status", code=0).out
-    assert "Rolled back in part: 1 row could not be removed" in status and "etl rollback" in status
+    assert "Rolled back in part: 1 row still to be removed" in status and "etl rollback" in status
     assert "was rolled back" in trial.etl("run", "--delta", code=4).err
 
 
