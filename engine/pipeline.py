@@ -153,8 +153,8 @@ def find_out(run: Run, result: Result) -> None:
     """Reconcile writes in doubt. This comes before the account is surveyed: a definition whose
     creation is in doubt is ours, not one that was there.
     """
-    prove_deletions(run)
     found = reconcile(run).counts()
+    prove_deletions(run)
     if any(found.values()):
         # what was listed before does not show what the writes came to
         run.forget_lists()

@@ -23,7 +23,7 @@ from engine.store.journal import (
     stands_again,
     unproven_deletions,
 )
-from engine.store.links import Link, save_link
+from engine.store.links import Link, link_of, save_link
 from engine.values import grouped
 
 FEW = 50  # rows that are read one by one rather than found in a list
@@ -66,7 +66,9 @@ def prove_deletions(run: Run) -> list[Entry]:
         with run.store.begin() as connection:
             clear_before(connection, [entry.id for entry in found])
             for entry in found:
-                if entry.dest_id in standing:
+                # a link that stands is that of a row made since, under the same id
+                is_made_anew = link_of(connection, entry.object, entry.key)
+                if entry.dest_id in standing and not is_made_anew:
                     _restore(run, connection, entry)
                     failed.append(entry)
     return failed

@@ -494,8 +494,11 @@ def stands_again(connection: sa.Connection, deletion: Entry) -> None:
         .where(
             journal.c.resource == deletion.resource,
             journal.c.dest_id == deletion.dest_id,
+            journal.c.object == deletion.object,
+            journal.c.key == deletion.key,
             journal.c.action == "create",
             journal.c.state == "undone",
+            journal.c.id < deletion.id,
         )
         .values(state="done")
     )
