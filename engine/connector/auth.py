@@ -184,7 +184,7 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 def _forms(secret: str) -> set[str]:
     """The secret as it may stand in an address, in JSON or in a quoted text, turned round, in base
-    64, behind a user as well, or in hexadecimals.
+    64, behind a user as well, or in hexadecimal.
     """
     raw = secret.encode(errors="replace")
     shifted = {_base64(raw, before) for before in range(3)}

@@ -191,18 +191,11 @@ class Client:
                     for found in self._steadily(
                         operation, resource, params, at, {field: one}
                     ):
-                        on = dict(here)
-                        if found.next is not None:
-                            on |= {"done": done, "at": one, "page": found.next}
-                        placed = _placed(found.rows, resource, field, one)
-                        yield structs.replace(
-                            found, rows=placed, next=on, last=False, anew=False
-                        )
+                        yield _below_one(found, resource, field, here, done)
                 except NotFound as error:
-                    row_id = parent.id_of(row)
-                    doubt = doubts and self._doubt_below(operation, row_id)
-                    if doubt:
-                        yield Rows([], here, False, doubt=f"{doubt}: {error}")
+                    if doubts:
+                        row_id = parent.id_of(row)
+                        yield from self._hidden(operation, row_id, here, error)
                 done = one
 
             above = rows.next
@@ -211,6 +204,18 @@ class Client:
                 doubt = f"of the {parent.name} above: {rows.doubt}"
                 yield Rows([], here, False, doubt=doubt)
         yield Rows([], None, True)
+
+    def _hidden(
+        self,
+        operation: Operation,
+        row_id: str,
+        here: Mapping[str, Any],
+        error: NotFound,
+    ) -> Iterator[Rows]:
+        """What a reading says of a list below a parent that is answered as missing."""
+        doubt = self._doubt_below(operation, row_id)
+        if doubt:
+            yield Rows([], here, False, doubt=f"{doubt}: {error}")
 
     def _doubt_below(self, operation: Operation, row_id: str) -> str:
         """What is in doubt where a parent is said to have no list: nothing if it is gone since it
@@ -749,6 +754,23 @@ def doubtful(title: str, resource: str, doubt: str) -> Unavailable:
         f"{title} has not shown the whole list of {resource}: {doubt} – run the same"
         " command again"
     )
+
+
+def _below_one(
+    page: Rows,
+    resource: Resource,
+    field: str,
+    here: Mapping[str, Any],
+    done: Any,
+) -> Rows:
+    """A page of the list below one parent as a page of all such lists: `here` is where the next
+    parent begins, `done` the parent before this one.
+    """
+    one, place = here["done"], dict(here)
+    if page.next is not None:
+        place |= {"done": done, "at": one, "page": page.next}
+    rows = _placed(page.rows, resource, field, one)
+    return structs.replace(page, rows=rows, next=place, last=False, anew=False)
 
 
 def _shows(data: Mapping[str, Any], body: Any, resource: Resource) -> bool:

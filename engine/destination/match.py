@@ -114,7 +114,9 @@ def edited_since(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
         if not codec.alike(name, wanted.values[name], codec.get(row, name))
     ]
     dated = [
-        name for name in wanted.filled if _kind(codec, name).kind == "datetime"
+        name
+        for name in wanted.filled
+        if kind_of(codec, name).kind == "datetime"
     ]
     return bool(set(dated) - set(other)) and len(other) <= 1
 
@@ -131,7 +133,7 @@ def nearly(telling: Wanted, sent: Wanted, row: Row, codec: RowCodec) -> bool:
     own = [
         name
         for name in telling.filled or sent.filled
-        if name in sent.values and _kind(codec, name).kind not in COMMON
+        if name in sent.values and kind_of(codec, name).kind not in COMMON
     ]
     most = 2 * sum(map(shows, sent.filled)) > len(sent.filled)
     return most and any(map(shows, own))
@@ -145,7 +147,8 @@ def begins_with(sent: Any, live: Any) -> bool:
     return len(part) >= FEWEST and sent.strip().startswith(part)
 
 
-def _kind(codec: RowCodec, name: str) -> FieldType:
+def kind_of(codec: RowCodec, name: str) -> FieldType:
+    """The type of a field; one that the connector does not declare is text."""
     return codec.kind(name) or FieldType("text")
 
 
@@ -365,7 +368,7 @@ def exact_token(
     ignoring: Sequence[str] = (),
 ) -> str:
     """What two rows must have in common to agree in these fields at all."""
-    exact = [name for name in fields if _kind(codec, name).kind in EXACT]
+    exact = [name for name in fields if kind_of(codec, name).kind in EXACT]
     texts = {name: word(values.get(name)).strip() for name in exact}
     return "\n".join(
         f"{name}={folded(text, ignoring)}" for name, text in texts.items()

@@ -160,19 +160,8 @@ def tallied(
         for before, now in pairs
         if not _is_changed(resource, before, now, date)
     ]
-    stamped = {}
-    for record in found.records:
-        stamp = _moment_in(record, resource.modified)
-        if stamp is not None:
-            stamped[record.key] = stamp
-
-    # a later stamp is a mistake, and says nothing of the zone
+    stamped = _stamps(resource, found.records)
     latest = (since if date is None else date) + LAG
-    known = [
-        one
-        for one in (tally.stamp, *stamped.values())
-        if one is not None and one <= latest
-    ]
     newest = {key: one for one, key in tally.newest} | stamped
     return structs.replace(
         tally,
@@ -183,11 +172,27 @@ def tallied(
         doubt=tally.doubt or page.doubt,
         pages=tally.pages + bool(page.rows),
         date=date,
-        stamp=max(known, default=None),
+        stamp=_newest_until(latest, [tally.stamp, *stamped.values()]),
         newest=tuple(
             nlargest(PROOFS, ((one, key) for key, one in newest.items()))
         ),
     )
+
+
+def _stamps(resource: Resource, found: Iterable[Record]) -> dict[str, float]:
+    """When records were changed last, by their keys, where they say so."""
+    stamps = {
+        record.key: _moment_in(record, resource.modified) for record in found
+    }
+    return {key: one for key, one in stamps.items() if one is not None}
+
+
+def _newest_until(
+    latest: float, stamps: Iterable[float | None]
+) -> float | None:
+    """The newest of these; a later one is a mistake, and says nothing of the zone."""
+    known = (one for one in stamps if one is not None and one <= latest)
+    return max(known, default=None)
 
 
 def _is_changed(

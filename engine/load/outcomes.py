@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from msgspec import structs
 
-from engine.connector.model import FieldType
 from engine.destination.equality import is_same
 from engine.destination.match import (
     Wanted,
     all_sent,
     begins_with,
     fields_of,
+    kind_of,
     told_apart,
 )
 from engine.destination.rows import RowCodec
@@ -51,7 +51,6 @@ NOT_KEPT = {
     "lost": "the destination did not keep the value: it holds nothing",
     "altered": "the destination made something else of the value",
 }
-TEXT = FieldType("text")
 UNSHOWN = "unshown"  # the answer to the creation did not show the row
 MARKS = ("status", "age")  # what may yet show that a row was there before
 
@@ -378,7 +377,7 @@ def is_anothers(
     texts = [
         target
         for target in (*resource.recognise, *resource.called)
-        if (codec.kind(target) or TEXT).kind == "text"
+        if kind_of(codec, target).kind == "text"
     ]
     return any(
         held.get(target, {}).get("why") == "altered"

@@ -104,27 +104,33 @@ def _rows(
     run: Run, resource: Resource, bodies: Mapping[str, Row], by_reading: bool
 ) -> Iterator[Row]:
     """Rows among which those must be that are there."""
-    client, name, ids = run.destination, resource.name, sorted(bodies)
-    listing = resource.operations.get("list")
-    if "read" in resource.operations and (by_reading or listing is None):
-        found = (client.read(name, one) for one in ids)
+    ids = sorted(bodies)
+    operations = resource.operations
+    if "read" in operations and (by_reading or "list" not in operations):
+        found = (run.destination.read(resource.name, one) for one in ids)
         yield from (row for row in found if row is not None)
-    elif listing is None:
-        return
-    elif listing.ids and not listing.ids_of:
+    elif "list" in operations:
+        yield from _listed(run, resource, bodies)
+
+
+def _listed(
+    run: Run, resource: Resource, bodies: Mapping[str, Row]
+) -> Iterator[Row]:
+    """The same, from lists: by their ids, below the parents that they name, or all there are."""
+    client, name = run.destination, resource.name
+    listing = resource.operations["list"]
+    above = _parents(resource, bodies)
+    if listing.ids and (above or not listing.ids_of):
+        ids = above if listing.ids_of else sorted(bodies)
         yield from client.by_ids(name, ids)
-    else:
-        above = _parents(resource, bodies)
-        if above and listing.ids_of:
-            yield from client.by_ids(name, above)
-            return
-        pages = client.below(name, above) if above else rows_of(run, resource)
-        for rows in pages:
-            yield from rows
+        return
+    pages = client.below(name, above) if above else rows_of(run, resource)
+    for rows in pages:
+        yield from rows
 
 
 def _parents(resource: Resource, bodies: Mapping[str, Row]) -> list[str]:
-    """The rows below which a list shows these; none where one of them is not known."""
+    """The rows below which a list shows these; none where it needs none, or one is not known."""
     listing = resource.operations["list"]
     name = listing.ids_of or listing.parent_id
     found = [
