@@ -22,11 +22,11 @@ from engine.destination.definitions import (
     Retyped,
     decide,
     is_own,
+    known_fields,
     match_options,
     name_of,
     remembered,
 )
-from engine.destination.rows import FIELDS
 from engine.errors import Code, Diagnostic, Forbidden, RequestRejected, in_order
 from engine.language.dependencies import needed, paths_read, walk
 from engine.language.model import Const, CustomField, Field, ObjectMapping, Pipe
@@ -35,7 +35,6 @@ from engine.language.typecheck import custom_kind
 from engine.load.custom_fields import can_rename
 from engine.plan.room import too_many_fields
 from engine.session import Run
-from engine.store.links import links_of
 from engine.values import dig, is_empty, segments, word
 
 Rows = Sequence[Mapping[str, Any]]
@@ -156,7 +155,7 @@ class _Held:
     def decision(self, run: Run, item: CustomField) -> Decision:
         """Which of them a custom field is: by the code of earlier runs, else by name and type."""
         with run.store.begin() as connection:
-            links = links_of(connection, FIELDS + item.resource)
+            links = known_fields(connection, item.resource)
         declared = {
             name
             for resource, name in run.spec.custom_fields
@@ -309,9 +308,7 @@ def _lacking_options(
 ) -> Iterator[Diagnostic]:
     """Options written in the spec that a field does not have yet."""
     with run.store.begin() as connection:
-        links = links_of(
-            connection, FIELDS + item.resource, [item.name, item.was]
-        )
+        links = known_fields(connection, item.resource)
     known = remembered(links.get(item.name) or links.get(item.was))
     new = match_options(
         item.options, item.options_were, held.custom, known, row

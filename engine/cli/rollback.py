@@ -11,7 +11,6 @@ from engine.cli.log import logged
 from engine.cli.opening import from_store, opened
 from engine.cli.options import Settings, common
 from engine.cli.screen import Declined, confirmed, print_result
-from engine.destination.rows import is_definition
 from engine.errors import ATTENTION, DONE
 from engine.library.commands import may_undo, ready_to_undo, rollback_command
 from engine.library.results import rollback_result
@@ -24,8 +23,9 @@ from engine.store.journal import (
     UNDOABLE,
     count_rows,
     entries,
-    undoable_objects,
+    undoable_places,
 )
+from engine.store.links import DEFINITIONS
 
 LAST_RUN = 2**31 - 1
 
@@ -95,12 +95,12 @@ def _ask(settings: Settings, of_run: int | None, force: bool) -> None:
             rows = count_rows(connection, UNDOABLE, of_run)
             # the rollback finds out about these, and takes them back as well
             in_doubt = len(entries(connection, ("intent", "doubt")))
-            written = undoable_objects(connection, of_run)
+            written = {name for name, _ in undoable_places(connection, of_run)}
         known = run.spec.objects
         rest = {item.name for item in content(list(known.values()))}
-        kinds = known.keys() - rest | set(filter(is_definition, written))
+        kinds = {DEFINITIONS, *(known.keys() - rest)}
         defined = " (custom fields and stages are counted as rows)" * bool(
-            written.keys() & kinds
+            written & kinds
         )
     writer = "etl" if of_run is None else f"run {of_run}"
     edited = "goes as well" if force else "stays"

@@ -10,6 +10,7 @@ import click
 from engine.cli.opening import from_store
 from engine.cli.options import Settings, common
 from engine.cli.screen import print_result
+from engine.language.compile import PIPELINES
 from engine.library.commands import is_taken_back
 from engine.library.reports import verdicts
 from engine.report import screens
@@ -51,12 +52,11 @@ def status(**options: Any) -> None:
             "read": {
                 name: cursor.rows
                 for name, cursor in all_cursors(connection).items()
-                if not name.startswith("#")
             },
             "linked": {
                 name: many
                 for name, many in count_links(connection).items()
-                if not name.startswith("$")
+                if name != PIPELINES
             },
             "skipped": skipped_in(run, connection),
             "journal": [

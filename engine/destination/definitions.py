@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from engine.connector.model import CustomFields
 from engine.language.model import CustomField
-from engine.store.links import Link
+from engine.store.links import DEFINITIONS, Link, links_of
 from engine.values import dig, is_empty, is_yes, segments
 
 DELETED = (
@@ -38,6 +39,16 @@ class Remembered(msgspec.Struct, frozen=True):
     options: Mapping[str, Any]  # label -> id, as values travel
     names: Mapping[str, str]  # option id -> its label in the account
     ours: frozenset[str]  # the labels that a spec has asked for
+
+
+def known_fields(connection: sa.Connection, resource: str) -> dict[str, Link]:
+    """What the store knows of a resource's custom fields, by their names in the spec."""
+    prefix = f"{resource}.custom."
+    return {
+        key.removeprefix(prefix): link
+        for key, link in links_of(connection, DEFINITIONS).items()
+        if key.startswith(prefix)
+    }
 
 
 def remembered(link: Link | None) -> Remembered | None:

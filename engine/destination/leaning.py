@@ -34,7 +34,7 @@ def needed_by_others(
     reference_to = connector.resources[resource].reference_to
     named = {reference_to(row_id): row_id for row_id in ids}
     with run.store.begin() as connection:
-        known = load_definitions(connection, connector)
+        known = load_definitions(connection)
 
     found: dict[str, str] = {}
     for name, other in connector.resources.items():

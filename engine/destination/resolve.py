@@ -156,7 +156,7 @@ def _with_ids(value: Any, ids: Ids) -> Any:
 def encode(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
     """A value as its field takes it. Raises ValueError for an option that does not exist."""
     if codec.is_custom(target):
-        return _custom_value(target.removeprefix("custom."), value, codec, spec)
+        return _custom_value(target, value, codec, spec)
 
     field_type = codec.kind(target)
     if field_type and field_type.options:
@@ -177,12 +177,13 @@ def is_undeclared(spec: Spec, resource: str, target: str) -> bool:
     return bool(custom) and (resource, name) not in spec.custom_fields
 
 
-def _custom_value(name: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
-    declared = spec.custom_fields.get((codec.resource.name, name))
+def _custom_value(target: str, value: Any, codec: RowCodec, spec: Spec) -> Any:
+    resource, name = codec.resource.name, target.removeprefix("custom.")
+    declared = spec.custom_fields.get((resource, name))
     if declared is None:
         raise ValueError(UNDECLARED)
 
-    definition = codec.definitions.get((codec.resource.name, name))
+    definition = codec.definitions.get((resource, target))
     if definition is None:
         raise ValueError("the account does not have the custom field")
     return _typed(value, declared, definition)

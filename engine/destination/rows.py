@@ -20,12 +20,8 @@ from engine.connector.typed import says_nothing
 from engine.destination.definitions import DELETED
 from engine.destination.equality import alike, are_same, equivalent, is_same
 from engine.session import Run
-from engine.store.links import all_links
+from engine.store.links import DEFINITIONS, links_of
 from engine.values import digest, is_empty
-
-# links of this object say which custom field of the account a name stands for
-FIELDS = "$fields."
-OPTIONS = "$options."  # the same for built-in fields with options
 
 Row = Mapping[str, Any]
 Reference = tuple[str, str, str]  # field or code, resource, id
@@ -48,30 +44,20 @@ class Definition(msgspec.Struct, frozen=True):
 
 Definitions = Mapping[
     tuple[str, str], Definition
-]  # (resource, field) -> definition
+]  # (resource, target) -> definition
 
 
 def load_definitions(
-    connection: sa.Connection, connector: Connector
+    connection: sa.Connection,
 ) -> dict[tuple[str, str], Definition]:
     """The account's field codes and option ids that the store knows and people have not deleted."""
-    names = [
-        prefix + resource
-        for prefix in (FIELDS, OPTIONS)
-        for resource in connector.resources
-    ]
-    return {
-        (link.object.partition(".")[2], link.key): Definition(
-            link.dest_id, link.extra.get("options", {})
-        )
-        for link in all_links(connection, *names)
-        if not link.extra.get(DELETED)
-    }
-
-
-def is_definition(name: str) -> bool:
-    """Whether an object of the journal stands for custom fields or options, not for records."""
-    return name.startswith((FIELDS, OPTIONS))
+    found = {}
+    for key, link in links_of(connection, DEFINITIONS).items():
+        if not link.extra.get(DELETED):
+            resource, _, target = key.partition(".")
+            options = link.extra.get("options", {})
+            found[resource, target] = Definition(link.dest_id, options)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +90,24 @@ class RowCodec:
         """The account's name of a custom field, or None; of another field its own name."""
         if not self.is_custom(target):
             return target
-        definition = self.definitions.get(
-            (self.resource.name, target.removeprefix("custom."))
-        )
+        definition = self.definitions.get((self.resource.name, target))
         return definition.code if definition else None
 
     def named(self, text: str) -> str:
         """A text of the platform, with the spec's name beside each code of a custom field."""
-        for (resource, name), item in self.definitions.items():
+        for target, code in self._customs():
             # a number, or a word that both sides use, would be found in any text
-            told = item.code in ("", name) or item.code.isdigit()
-            if (
-                resource == self.resource.name
-                and name not in self.resource.fields
-                and not told
-            ):
-                code = rf"(?<!\w){re.escape(item.code)}(?!\w)"
-                text = re.sub(code, rf"\g<0> (custom.{name})", text)
+            told = code in ("", target.removeprefix("custom."))
+            if not told and not code.isdigit():
+                found = rf"(?<!\w){re.escape(code)}(?!\w)"
+                text = re.sub(found, rf"\g<0> ({target})", text)
         return text
+
+    def _customs(self) -> Iterator[tuple[str, str]]:
+        """The resource's custom fields as targets, and what the account calls them."""
+        for (resource, target), item in self.definitions.items():
+            if resource == self.resource.name and self.is_custom(target):
+                yield target, item.code
 
     def is_custom(self, target: str) -> bool:
         """Whether a target is a custom field of this resource."""
@@ -211,16 +197,7 @@ class RowCodec:
             return {}
         if self._path():
             return dict(held)
-        return {code: held[code] for code in self._codes(held)}
-
-    def _codes(self, row: Row) -> Iterator[str]:
-        for (resource, name), definition in self.definitions.items():
-            known = (
-                resource == self.resource.name
-                and name not in self.resource.fields
-            )
-            if known and definition.code in row:
-                yield definition.code
+        return {code: held[code] for _, code in self._customs() if code in held}
 
     def shows(self, row: Row, target: str) -> bool:
         """Whether a row says anything about a field, be it that the field is empty."""
@@ -424,5 +401,5 @@ def codec_now(run: Run, name: str) -> RowCodec:
     """The codec of a resource with the definitions that the store knows now."""
     connector = run.migration.destination
     with run.store.begin() as connection:
-        known = load_definitions(connection, connector)
+        known = load_definitions(connection)
     return codec_of(connector, name, known)

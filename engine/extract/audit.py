@@ -11,7 +11,6 @@ from msgspec import structs
 from engine.connector.model import Users
 from engine.connector.titles import at_place, first_word
 from engine.errors import RequestRejected, UnsafePlan
-from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source, needed
 from engine.session import Run
 from engine.store.links import (
@@ -24,15 +23,14 @@ from engine.store.links import (
     save_link,
 )
 from engine.store.records import (
-    Cursor,
+    all_counts,
     count,
     not_taken,
-    save_cursor,
+    save_count,
     stream,
 )
 from engine.values import dig, folded, grouped, is_yes, segments
 
-COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
 
 PersonState = Literal["matched", "unmatched", "ambiguous", "inactive"]
@@ -222,14 +220,15 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     if run.spec.users:
         mapped.add(run.spec.users.source)
     reads = needed(run.spec)
-    known = cursors_of(run)
+    with run.store.begin() as connection:
+        known = all_counts(connection)
     found = []
     rest = [
         name for name in run.migration.source.resources if name not in mapped
     ]
     for position, name in enumerate(rest):
         run.progress("counting unmapped collections", position, len(rest))
-        rows = _rows(run, name, name in reads, known.get(COUNTED + name))
+        rows = _rows(run, name, name in reads, known.get(name))
         reason = run.spec.left_behind.get(name, "")
         found.append(
             Unmapped(
@@ -266,23 +265,20 @@ def taken_by_none(run: Run) -> list[Unmapped]:
     return found
 
 
-def _rows(run: Run, name: str, staged: bool, cursor: Cursor | None) -> int:
+def _rows(run: Run, name: str, staged: bool, known: int | None) -> int:
     """Row count from the store where it is known; -1 where the key may not look."""
     if staged:
         with run.store.begin() as connection:
             return count(connection, name)
-    if cursor and cursor.complete:
-        return cursor.rows
-    now = run.clock.now()
+    if known is not None:
+        return known
     try:
         rows = count_rows(run, name)
     except RequestRejected as error:
         run.notice(f"{name} cannot be counted: {error}")
         rows = -1
     with run.store.begin() as connection:
-        save_cursor(
-            connection, Cursor(COUNTED + name, None, True, rows, now, now)
-        )
+        save_count(connection, name, rows)
     return rows
 
 

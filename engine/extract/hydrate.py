@@ -17,7 +17,7 @@ from msgspec import structs
 
 from engine.connector.model import Connector, Resource
 from engine.errors import RequestRejected, UnsafePlan
-from engine.extract.records import UNREAD, entries, usable_id
+from engine.extract.records import entries, usable_id
 from engine.language.dependencies import needed, paths_read
 from engine.language.model import ObjectMapping, Spec
 from engine.session import Run
@@ -99,7 +99,7 @@ def _waiting(
 ) -> Iterator[Record]:
     for batch in stream(run.store, name, only):
         for record in batch:
-            if UNREAD in record.body or record.body.keys().isdisjoint(fields):
+            if record.unread or record.body.keys().isdisjoint(fields):
                 yield record
 
 
@@ -176,16 +176,13 @@ def _joined(
 ) -> Record:
     details = {name: row.get(name) for name in fields}
     whole = well_formed({**row, **record.body, **details})
-    whole.pop(UNREAD, None)
-    return structs.replace(record, body=whole)
+    return structs.replace(record, body=whole, unread=False)
 
 
 def _report(
     run: Run, record: Record, fields: tuple[str, ...], why: str
 ) -> None:
-    kept = (
-        "stays as it was read before" if UNREAD in record.body else "is missing"
-    )
+    kept = "stays as it was read before" if record.unread else "is missing"
     text = f"{', '.join(fields)} could not be read and {kept}: {why}"
     name = record.collection
     objects = [item.name for item in run.spec.active() if name in item.sources]

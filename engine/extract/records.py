@@ -52,8 +52,6 @@ OVERLAP = 7200.0
 # seconds that stamps may lie behind the server's clock, or before it: they may be wall time of any
 # zone
 LAG = 14 * 3600.0
-# marks, in the body of a row that was listed anew, that its details are those of before
-UNREAD = "$unread"
 _STYLES = {
     "rfc3339": "%Y-%m-%dT%H:%M:%SZ",
     "space": "%Y-%m-%d %H:%M:%S",
@@ -136,8 +134,8 @@ def with_details(
         earlier = before[record.key].body if record.key in before else {}
         kept = {name: earlier[name] for name in details if name in earlier}
         if kept and record.body.keys().isdisjoint(details):
-            body = {**kept, **record.body, UNREAD: None}
-            record = structs.replace(record, body=body)
+            body = {**kept, **record.body}
+            record = structs.replace(record, body=body, unread=True)
         result.append(record)
     return result
 

@@ -287,6 +287,11 @@ class CustomField(msgspec.Struct, frozen=True):
     # an option and the label that earlier runs knew it by
     options_were: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def definition(self) -> str:
+        """What the store knows its definition by."""
+        return f"{self.resource}.custom.{self.name}"
+
 
 class NativeOptions(msgspec.Struct, frozen=True):
     """Options that a built-in enum field of the destination must have."""
@@ -296,6 +301,11 @@ class NativeOptions(msgspec.Struct, frozen=True):
     options: tuple[str, ...] = ()
     options_from: tuple[str, str] = ("", "")
     options_were: tuple[tuple[str, str], ...] = ()  # as in a custom field
+
+    @property
+    def definition(self) -> str:
+        """What the store knows its definition by."""
+        return f"{self.resource}.{self.field}"
 
 
 class Export(msgspec.Struct, frozen=True):

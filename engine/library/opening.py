@@ -20,7 +20,7 @@ from engine.cli.environment import check_accounts, variables
 from engine.connector.auth import Account, Accounts
 from engine.connector.load import SHIPPED, connector_file
 from engine.connector.rate_limit import Clock
-from engine.destination.rows import FIELDS
+from engine.destination.definitions import known_fields
 from engine.errors import (
     EtlError,
     QuotaExhausted,
@@ -35,7 +35,6 @@ from engine.session import Event, Log, Progress, Run, quiet, unheard, wire
 from engine.store.journal import all_runs, close_killed, end_run
 from engine.store.lease import HOLDS, lease
 from engine.store.links import (
-    all_links,
     any_links,
     count_links,
     stream_links,
@@ -232,10 +231,9 @@ def _undeclared(held: Held) -> Iterator[str]:
     resources = {mapping.resource for mapping in spec.objects.values()}
     with held.store.begin() as connection:
         made = [
-            (link.object.removeprefix(FIELDS), link.key)
-            for link in all_links(
-                connection, *[FIELDS + name for name in resources]
-            )
+            (resource, name)
+            for resource in resources
+            for name in known_fields(connection, resource)
         ]
     gone = grouped(field for field in made if field not in known)
     for mapping in spec.objects.values():

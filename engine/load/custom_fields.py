@@ -24,12 +24,12 @@ from engine.destination.definitions import (
     by_code,
     by_name,
     decide,
+    known_fields,
     match_options,
     memory,
     remembered,
 )
 from engine.destination.options import wanted_options
-from engine.destination.rows import FIELDS, OPTIONS
 from engine.errors import RequestRejected, UnsafePlan
 from engine.language.model import CustomField, NativeOptions
 from engine.load.deliver import deliver
@@ -37,13 +37,13 @@ from engine.load.writes import Write
 from engine.plan.diff import version
 from engine.session import Run
 from engine.store.links import (
+    DEFINITIONS,
     Finding,
     Link,
     clear_findings,
     drop_link,
     forget_written,
     link_of,
-    links_of,
     save_findings,
     save_link,
 )
@@ -124,9 +124,7 @@ def _keep_found(run: Run, found: Survey) -> None:
             _remember(run, _place_of(run, one), one.decision.row)
     for native in run.spec.native_options:
         with run.store.begin() as connection:
-            known = links_of(
-                connection, OPTIONS + native.resource, [native.field]
-            )
+            known = link_of(connection, DEFINITIONS, native.definition)
         row = None if known else _native_row(run, native)
         if row is not None:
             _remember(run, _place_of_native(run, native), row)
@@ -150,11 +148,9 @@ def _decided(
 ) -> list[Decided]:
     """The custom fields of one resource."""
     with run.store.begin() as connection:
-        links = links_of(
-            connection,
-            FIELDS + wanted[0].resource,
-            [item.name for item in wanted],
-        )
+        there = known_fields(connection, wanted[0].resource)
+    names = {item.name for item in wanted}
+    links = {name: link for name, link in there.items() if name in names}
     holder = run.resource(custom.resource)
     rows = _rows(run, holder, custom, [link.dest_id for link in links.values()])
     known = {
@@ -276,7 +272,7 @@ def _forget_deleted(run: Run, found: Survey) -> None:
     for one in _each(found):
         if isinstance(one.decision, Deleted):
             with run.store.begin() as connection:
-                drop_link(connection, FIELDS + one.item.resource, one.item.name)
+                drop_link(connection, DEFINITIONS, one.item.definition)
                 refill(connection, one.item.resource, one.item.name)
 
 
@@ -396,12 +392,13 @@ def _make(
     """Create definitions; those that are there afterwards, by their name in the spec."""
     custom = resource.custom
     assert custom is not None
+    names = {item.definition: item.name for item in wanted}
     made, shown = set(), []
     for outcome in deliver(
         run, [_definition(run, resource, item) for item in wanted]
     ):
         if outcome.state == "done":
-            made.add(outcome.write.key)
+            made.add(names[outcome.write.key])
             shown.append(dict(outcome.answer.row))
         else:
             name = outcome.write.body[custom.name]
@@ -434,7 +431,7 @@ def _definition(run: Run, resource: Resource, item: CustomField) -> Write:
             {custom.option_label: label} for label in labels or ["-"]
         ]
     return Write(
-        FIELDS + resource.name, item.name, custom.resource, "create", body, body
+        DEFINITIONS, item.definition, custom.resource, "create", body, body
     )
 
 
@@ -475,9 +472,7 @@ def _not_renamed(run: Run, one: Decided, row: Row, reason: str) -> Row:
         "rename it there or keep"
     )
     with run.store.begin() as connection:
-        clear_findings(
-            connection, "write", FIELDS + one.item.resource, [one.item.name]
-        )
+        clear_findings(connection, "write", DEFINITIONS, [one.item.definition])
     return row
 
 
@@ -509,18 +504,13 @@ def _finding(name: str, key: str, severity: str, text: str) -> Finding:
 class _Place(msgspec.Struct, frozen=True):
     """Where a definition is kept in the store, and what the spec wants of it."""
 
-    object: str
     key: str
+    shown: str  # the field as messages name it
     custom: CustomFields
     label: str
     type: str
     options: tuple[str, ...]
     options_were: tuple[tuple[str, str], ...]
-
-    @property
-    def shown(self) -> str:
-        """The field as messages name it."""
-        return f"{self.object.partition('.')[2]}.{self.key}"
 
 
 def _adopt(run: Run, one: Decided, row: Row | None, tally: _Tally) -> None:
@@ -537,8 +527,8 @@ def _place_of(run: Run, one: Decided) -> _Place:
         wanted_options(run, item.options, item.options_from) if choice else []
     )
     return _Place(
-        FIELDS + item.resource,
-        item.name,
+        item.definition,
+        one.shown,
         one.custom,
         item.label,
         item.type,
@@ -572,8 +562,8 @@ def _place_of_native(run: Run, item: NativeOptions) -> _Place:
     custom = run.resource(item.resource).custom
     assert custom is not None
     labels = tuple(wanted_options(run, item.options, item.options_from))
-    place = OPTIONS + item.resource
-    return _Place(place, item.field, custom, "", "", labels, item.options_were)
+    key = item.definition
+    return _Place(key, key, custom, "", "", labels, item.options_were)
 
 
 def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
@@ -594,7 +584,7 @@ def _other_option(label: str, now: str) -> str:
 def _remember(run: Run, place: _Place, row: Row) -> Options:
     """Keep what a definition is now; what each of its options means."""
     with run.store.begin() as connection:
-        before = link_of(connection, place.object, place.key)
+        before = link_of(connection, DEFINITIONS, place.key)
         options = match_options(
             place.options,
             place.options_were,
@@ -603,7 +593,7 @@ def _remember(run: Run, place: _Place, row: Row) -> Options:
             row,
         )
         link = Link(
-            object=place.object,
+            object=DEFINITIONS,
             key=place.key,
             resource=place.custom.resource,
             dest_id=str(row[place.custom.code]),
@@ -626,7 +616,7 @@ def _add_options(
     code = str(row[custom.code])
     body = [{custom.option_label: label} for label in wanted]
     write = Write(
-        place.object, place.key, custom.resource, "add_options", body, {}, code
+        DEFINITIONS, place.key, custom.resource, "add_options", body, {}, code
     )
     refused = [
         outcome.reason

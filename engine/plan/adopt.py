@@ -27,7 +27,7 @@ from engine.destination.match import (
 )
 from engine.destination.natural_key import natural_key_fields, wanted_of_body
 from engine.destination.resolve import Resolved
-from engine.destination.rows import FIELDS, Definitions, Row, RowCodec, codec_of
+from engine.destination.rows import Definitions, Row, RowCodec, codec_of
 from engine.extract.records import rows_below
 from engine.language.model import ObjectMapping
 from engine.plan.diff import OF_PLAN, Decision, of_plan
@@ -40,12 +40,12 @@ from engine.store.changes import (
     find_candidates,
 )
 from engine.store.links import (
+    DEFINITIONS,
     any_links,
     link_of,
     linked_rows,
     objects_with,
 )
-from engine.store.records import all_cursors
 from engine.store.tables import recall_in
 from engine.values import as_link, collection_of
 
@@ -105,11 +105,6 @@ def _is_open(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     state = recall_in(connection, ADOPTING + mapping.name)
     if state:
         return state != CLOSED
-
-    # by a store of version 1
-    begun = all_cursors(connection).get(f"#{ADOPTING}{mapping.name}")
-    if begun and not begun.complete:
-        return True
     return not any_links(connection, mapping.name)
 
 
@@ -119,8 +114,8 @@ def _key_was_there(connection: sa.Connection, mapping: ObjectMapping) -> bool:
     """
     if recall_in(connection, ADOPTING + mapping.name) == REOPENED:
         return True
-    name = mapping.key_field.removeprefix("custom.")
-    found = link_of(connection, FIELDS + mapping.resource, name)
+    key = f"{mapping.resource}.{mapping.key_field}"
+    found = link_of(connection, DEFINITIONS, key)
     return found is not None and found.origin != "created"
 
 

@@ -13,12 +13,12 @@ import msgspec
 
 from engine.connector.client import Client
 from engine.connector.model import Limit, Operation
-from engine.destination.rows import FIELDS
+from engine.destination.definitions import known_fields
 from engine.extract.hydrate import PendingReads, pending_reads
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.changes import count_changes, count_sent, stream_work
-from engine.store.links import drafts_of, links_of
+from engine.store.links import drafts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ def fields_to_make(run: Run) -> list[str]:
             continue
 
         with run.store.begin() as connection:
-            known = links_of(connection, FIELDS + name)
+            known = known_fields(connection, name)
         unknown = [item for item in wanted if item.name not in known]
         rows = run.listed(custom.resource) if unknown else []
         there = {(row.get(custom.name), row.get(custom.type)) for row in rows}

@@ -18,7 +18,6 @@ from engine.destination.edits import note_edit
 from engine.destination.options import wanted_options
 from engine.destination.resolve import Resolved, resolve
 from engine.destination.rows import (
-    FIELDS,
     Definition,
     Row,
     RowCodec,
@@ -26,6 +25,7 @@ from engine.destination.rows import (
 )
 from engine.destination.written import linked_ids
 from engine.extract.records import rows_now
+from engine.language.compile import PIPELINES
 from engine.language.model import CustomField, NativeOptions, ObjectMapping
 from engine.plan.adopt import (
     Hit,
@@ -71,13 +71,14 @@ from engine.store.changes import (
 )
 from engine.store.journal import Entry, failures
 from engine.store.links import (
+    DEFINITIONS,
     Draft,
     Link,
-    any_origin,
     clear_undrafted_findings,
     clear_unlinked_findings,
     drafts_of,
     links_of,
+    objects_with,
     stream_drafts,
 )
 from engine.store.seen import next_mark
@@ -118,21 +119,22 @@ class Planning(msgspec.Struct, frozen=True):
 def foreseen(run: Run) -> dict[tuple[str, str], Definition]:
     """The account's definitions, with the fields and options that the run makes first."""
     declared: dict[tuple[str, str], CustomField | NativeOptions] = {
-        (item.resource, item.name): item
+        (item.resource, f"custom.{item.name}"): item
         for item in run.spec.custom_fields.values()
     }
     for native in run.spec.native_options:
         declared[native.resource, native.field] = native
 
     with run.store.begin() as connection:
-        known = load_definitions(connection, run.migration.destination)
-        for resource in run.migration.destination.resources:
-            for name, link in links_of(connection, FIELDS + resource).items():
-                if link.extra.get(DELETED):
-                    declared.pop((resource, name), None)
+        known = load_definitions(connection)
+        links = links_of(connection, DEFINITIONS)
 
     for place, item in declared.items():
-        found = known.get(place) or Definition(f"new {place[1]}")
+        link = links.get(".".join(place))
+        if link and link.extra.get(DELETED):
+            continue
+        name = place[1].removeprefix("custom.")
+        found = known.get(place) or Definition(f"new {name}")
         wanted = wanted_options(run, item.options, item.options_from)
         labels = {label.strip(): label for label in wanted}
         renamed = {
@@ -503,8 +505,8 @@ def make_plan(
     made_at = run.clock.now()
     last = _begin(run, objects, whole)
     with run.store.begin() as connection:
-        ours = any_origin(connection, "adopted")
-    search = Search(run, foreseen(run), ours=ours)
+        names = objects_with(connection, ["adopted"]) - {DEFINITIONS, PIPELINES}
+    search = Search(run, foreseen(run), ours=bool(names))
     for mapping in objects:
         plan_object(search, mapping, whole, only_failed, last)
     return summed_up(run, objects, made_at)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.destination.definitions import known_fields
 from engine.destination.natural_key import file_of
-from engine.destination.rows import FIELDS
 from engine.errors import UnsafePlan
 from engine.language.model import ObjectMapping
 from engine.session import Run
 from engine.store.journal import OPEN, entries
-from engine.store.links import count_links, links_of, stream_links
+from engine.store.links import count_links, stream_links
 from engine.store.renames import (
     ROWS,
     Renames,
@@ -48,7 +48,7 @@ def carry_over(run: Run) -> None:
             item.name: item.resource for item in run.spec.objects.values()
         }
         _rename_files(run, connection, names.objects)
-        rename(connection, names, resources, FIELDS)
+        rename(connection, names, resources)
 
 
 def _objects(connection: Any, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -74,7 +74,7 @@ def _fields(
     """Those of the custom fields that the store still knows by their old name only."""
     found = {}
     for (resource, old), new in wanted.items():
-        links = links_of(connection, FIELDS + resource, [old, new])
+        links = known_fields(connection, resource)
         if old not in links:
             continue
         if new not in links:

@@ -14,10 +14,9 @@ from engine.connector.client import Client
 from engine.connector.model import Operation, Verb
 from engine.connector.rate_limit import Clock, RateLimiter
 from engine.destination.options import wanted_options
-from engine.destination.rows import OPTIONS
 from engine.plan.cost import Plan, calls_of, field_calls
 from engine.session import Run
-from engine.store.links import links_of
+from engine.store.links import DEFINITIONS, link_of
 from engine.store.quota import book
 from engine.store.tables import Store, open_store
 
@@ -157,8 +156,8 @@ def _overhead(run: Run) -> list[Operation]:
         options = connector.resources[item.resource].fields[item.field].options
         holder = options.partition("/")[0]
         with run.store.begin() as connection:
-            known = links_of(connection, OPTIONS + item.resource, [item.field])
-        there = known[item.field].extra.get("options", {}) if known else {}
+            known = link_of(connection, DEFINITIONS, item.definition)
+        there = known.extra.get("options", {}) if known else {}
         wanted = wanted_options(run, item.options, item.options_from)
         lacking = any(label.strip() not in there for label in wanted)
         if lacking and "add_options" in connector.resources[holder].operations:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.destination.rows import FIELDS, OPTIONS
 from engine.report.words import known
+from engine.store.links import DEFINITIONS
 from engine.values import cause_of
 
 Report = Mapping[str, Any]
@@ -62,10 +62,8 @@ def about(item: Mapping[str, Any]) -> tuple[str, str]:
     """What a finding is about, as people know it: object and key of a record, or RESOURCE.NAME
     of a field.
     """
-    name, key = str(item["object"]), str(item["key"])
-    if name.startswith((FIELDS, OPTIONS)):
-        return f"{name.partition('.')[2]}.{key}", ""
-    return known(name), known(key)
+    name, key = known(str(item["object"])), known(str(item["key"]))
+    return (name, key) if name != DEFINITIONS else (key, "")
 
 
 def _troubles(row: Mapping[str, Any]) -> list[str]:

@@ -12,11 +12,16 @@ import msgspec
 from msgspec import structs
 
 from engine.connector.times import is_marked
-from engine.extract.audit import COUNTED, Unmapped
-from engine.extract.records import UNREAD, cursors_of
+from engine.extract.audit import Unmapped
 from engine.language.dependencies import by_source, fields_read
 from engine.session import Run
-from engine.store.records import Record, stream, tally_of
+from engine.store.records import (
+    Record,
+    all_counts,
+    all_cursors,
+    stream,
+    tally_of,
+)
 from engine.values import Segments, dig, is_empty, segments
 
 
@@ -140,18 +145,23 @@ def _counts(run: Run, places: Iterable[str]) -> dict[str, int | None]:
     """The rows of collections, and those that fill `collection.field`, as far as they were read to
     their end.
     """
-    cursors = cursors_of(run)
+    with run.store.begin() as connection:
+        counted = all_counts(connection)
+        read = {
+            name: cursor.rows
+            for name, cursor in all_cursors(connection).items()
+            if cursor.complete
+        }
+    known = {name: rows for name, rows in counted.items() if rows >= 0} | read
     found: dict[str, int | None] = {}
     for place in places:
         name, _, field = place.partition(".")
-        whole = cursors.get(name)
-        counted = whole or cursors.get(COUNTED + name)
-        if field:
-            is_read = whole is not None and whole.complete
-            found[place] = _filled(run, name, field) if is_read else None
+        if not field:
+            found[place] = known.get(name)
+        elif name in read:
+            found[place] = _filled(run, name, field)
         else:
-            is_counted = counted is not None and counted.complete
-            found[place] = counted.rows if counted and is_counted else None
+            found[place] = None
     return found
 
 
@@ -177,7 +187,7 @@ def count_undeclared(run: Run) -> list[Undeclared]:
     for name in fields_read(run.spec):
         resource = run.migration.source.resources[name]
         inside = resource.custom.container if resource.custom else ""
-        known = {*resource.fields, inside.partition(".")[0], UNREAD}
+        known = {*resource.fields, inside.partition(".")[0]}
         rows: Counter[str] = Counter()
         filled: Counter[str] = Counter()
         for batch in stream(run.store, name):

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.connector.client import Client
-from engine.destination.rows import is_definition
 from engine.extract.audit import Audit, Unmapped
 from engine.pipeline import Result, content
 from engine.report.attention import attention
@@ -25,7 +24,12 @@ from engine.report.words import in_part, known
 from engine.session import Run
 from engine.store.changes import Kind, count_skipped, stream_changes
 from engine.store.journal import counts
-from engine.store.links import Finding, all_findings, count_attention
+from engine.store.links import (
+    DEFINITIONS,
+    Finding,
+    all_findings,
+    count_attention,
+)
 from engine.values import as_file, as_link
 from engine.verify.compare import Comparison
 from engine.verify.fields import FieldState, text_of
@@ -318,7 +322,7 @@ def _provisioned(run: Run, result: Result) -> dict[str, Any] | None:
     with run.store.begin() as connection:
         written = counts(connection, run.id)
     costs = [
-        cost for key, (_, cost) in written.items() if is_definition(key[0])
+        cost for key, (_, cost) in written.items() if key[0] == DEFINITIONS
     ]
     return {**structs.asdict(result.provisioned), "cost": sum(costs)}
 

@@ -21,7 +21,6 @@ from engine.destination.rows import (
     Row,
     RowCodec,
     codec_of,
-    is_definition,
     load_definitions,
 )
 from engine.destination.written import bodies_written
@@ -31,10 +30,11 @@ from engine.store.journal import (
     Entry,
     made_rows,
     stream_undoable,
-    undoable_objects,
+    undoable_places,
     updates_of,
 )
 from engine.store.links import (
+    DEFINITIONS,
     MERGED,
     Link,
     clear_verified,
@@ -104,7 +104,7 @@ def find_retained(
     """
     with run.store.begin() as connection:
         clear_verified(connection)
-        known = load_definitions(connection, run.migration.destination)
+        known = load_definitions(connection)
         look = _Look(run, of_run, known, edited)
         order = _order(look, connection)
     look.choices = {
@@ -125,13 +125,15 @@ def find_retained(
 
 def _order(look: _Look, connection: sa.Connection) -> list[str]:
     """Resources worth reading: those we made rows of, and those that can point at them."""
-    objects = undoable_objects(connection, look.of_run)
-    made = {
-        name.partition(".")[2] if is_definition(name) else resource
-        for name, (resource, _) in objects.items()
+    resources = look.run.migration.destination.resources
+    made = {name for _, name in undoable_places(connection, look.of_run)}
+    made |= {
+        name
+        for name, resource in resources.items()
+        if resource.custom and resource.custom.resource in made
     }
     found = []
-    for name, resource in look.run.migration.destination.resources.items():
+    for name, resource in resources.items():
         listed = {"create", "list"} <= set(resource.operations)
         points = any(
             made & set(field_type.to) for field_type in resource.all_types()
@@ -268,23 +270,25 @@ def _follow(look: _Look) -> None:
 def _check_unlisted(look: _Look) -> None:
     """Rows of ours that no list shows: most are deleted; others are archived or hidden."""
     with look.run.store.begin() as connection:
-        objects = undoable_objects(connection, look.of_run)
-    for name, (resource, _) in objects.items():
-        if is_definition(name):
+        places = undoable_places(connection, look.of_run)
+    for place in places:
+        if place[0] == DEFINITIONS:
             continue
         for batch in stream_undoable(
-            look.run.store, name, "create", look.of_run
+            look.run.store, place, "create", look.of_run
         ):
+            keys = [entry.key for entry in batch]
             with look.run.store.begin() as connection:
-                seen = seen_of(connection, name, [entry.key for entry in batch])
+                seen = seen_of(connection, place[0], keys)
             for entry in batch:
                 if entry.key not in seen:
-                    _check_one(look, resource, entry)
+                    _check_one(look, entry)
             _follow(look)
 
 
-def _check_one(look: _Look, resource: str, entry: Entry) -> None:
+def _check_one(look: _Look, entry: Entry) -> None:
     """Keep a row that is there though no list shows it, or that cannot be looked at."""
+    resource = entry.resource
     if "read" not in look.run.resource(resource).operations:
         if resource not in look.shown:
             _keep_unseen(look, entry, UNLISTED)

@@ -23,7 +23,8 @@ from engine.destination.compare import (
 from engine.destination.edits import note_edit
 from engine.destination.natural_key import defining
 from engine.destination.resolve import sent_as
-from engine.destination.rows import Row, RowCodec, codec_now, is_definition
+from engine.destination.rows import Row, RowCodec, codec_now
+from engine.language.compile import PIPELINES
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
 from engine.load.reconcile import check_unconfirmed, live_rows, reconcile
@@ -36,13 +37,15 @@ from engine.session import Run, stage
 from engine.store.changes import forget_left_out
 from engine.store.journal import (
     Entry,
+    Place,
     creations_of_rows,
     mark,
     stream_undoable,
-    undoable_objects,
+    undoable_places,
     written_before,
 )
 from engine.store.links import (
+    DEFINITIONS,
     forget_found,
     link_of,
     links_of,
@@ -108,21 +111,21 @@ def rollback(
     work = _Undoing(
         run, of_run, force, dry, retained, followed=set(retained.kept)
     )
-    names = _order(run, of_run)
-    for position, name in enumerate(names):
-        run.progress("taking back", position, len(names))
-        _remove_made(work, name)
-        _restore_changed(work, name)
-        _remove_options(work, name)
+    places = _order(run, of_run)
+    for position, place in enumerate(places):
+        run.progress("taking back", position, len(places))
+        _remove_made(work, place)
+        _restore_changed(work, place)
+        _remove_options(work, place)
 
     # Updates of rows that another object made: those rows are deleted or kept by now.
     work.last = True
-    for name in names:
-        _restore_changed(work, name)
-    run.progress("taking back", len(names), len(names))
+    for place in places:
+        _restore_changed(work, place)
+    run.progress("taking back", len(places), len(places))
     if of_run is None and not dry:
         with run.store.begin() as connection:
-            forget_found(connection)
+            forget_found(connection, (DEFINITIONS, PIPELINES, "users"))
             forget_left_out(connection)
             # what was found once may be found again, and by the keys that rows may have kept
             for name in run.spec.objects:
@@ -142,23 +145,24 @@ def _retained(run: Run, of_run: int | None, force: bool) -> Retained:
     return find_retained(run, of_run, edited=not force)
 
 
-def _order(run: Run, of_run: int | None) -> list[str]:
+def _order(run: Run, of_run: int | None) -> list[Place]:
     """Objects as they are taken back: the spec's last first, definitions of fields in the end.
 
     An object that the spec no longer names goes first, the one begun last before the others.
     """
     with run.store.begin() as connection:
-        objects = undoable_objects(connection, of_run)
-    places = {name: position for position, name in enumerate(run.spec.objects)}
+        begun = undoable_places(connection, of_run)
+    order = {name: position for position, name in enumerate(run.spec.objects)}
 
-    def place(name: str) -> tuple[bool, int, int]:
+    def turn(place: Place) -> tuple[bool, int, int]:
+        name = place[0]
         return (
-            is_definition(name),
-            -places.get(name, len(places)),
-            -objects[name][1],
+            name == DEFINITIONS,
+            -order.get(name, len(order)),
+            -begun[place],
         )
 
-    return sorted(objects, key=place)
+    return sorted(begun, key=turn)
 
 
 # -- what becomes of an entry
@@ -198,9 +202,9 @@ def _mark(work: _Undoing, entry: int, state: str, reason: str) -> None:
 # -- rows we made
 
 
-def _remove_made(work: _Undoing, name: str) -> None:
+def _remove_made(work: _Undoing, place: Place) -> None:
     """Delete an object's rows; those that stay are marked with the reason."""
-    for outcome in deliver(work.run, _deletions(work, name)):
+    for outcome in deliver(work.run, _deletions(work, place)):
         entry = outcome.write.extra["undoes"]
         if outcome.state == "done":
             _undone(work, entry, outcome.reason)
@@ -226,10 +230,11 @@ def _keep_below(work: _Undoing, entry: Entry) -> None:
         work.retained.kept.setdefault((custom.resource, code), reason)
 
 
-def _deletions(work: _Undoing, name: str) -> Iterator[Write]:
-    for batch in stream_undoable(work.run.store, name, "create", work.of_run):
+def _deletions(work: _Undoing, place: Place) -> Iterator[Write]:
+    for batch in stream_undoable(work.run.store, place, "create", work.of_run):
+        keys = [entry.key for entry in batch]
         with work.run.store.begin() as connection:
-            links = links_of(connection, name, [entry.key for entry in batch])
+            links = links_of(connection, place[0], keys)
         for entry in batch:
             reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
             if reason:
@@ -263,10 +268,10 @@ def _undoing(entry: Entry, action: Any, body: Any, **more: Any) -> Write:
 # -- rows we changed
 
 
-def _restore_changed(work: _Undoing, name: str) -> None:
+def _restore_changed(work: _Undoing, place: Place) -> None:
     """Put back what updates overwrote, the last update of a row first."""
     for batch in stream_undoable(
-        work.run.store, name, "update", work.of_run, BATCH
+        work.run.store, place, "update", work.of_run, BATCH
     ):
         due = [
             entry
@@ -325,7 +330,7 @@ def _stands(work: _Undoing, entry: Entry, creation: Entry | None) -> bool:
 
 def _is_renaming(entry: Entry) -> bool:
     """Whether an entry has changed the name of a custom field, not a record."""
-    return entry.action == "update" and is_definition(entry.object)
+    return entry.action == "update" and entry.object == DEFINITIONS
 
 
 def _restore(work: _Undoing, left: dict[str, Entry]) -> None:
@@ -475,9 +480,9 @@ def _restored(
 # -- options added to fields that were there before
 
 
-def _remove_options(work: _Undoing, name: str) -> None:
+def _remove_options(work: _Undoing, place: Place) -> None:
     for batch in stream_undoable(
-        work.run.store, name, "add_options", work.of_run
+        work.run.store, place, "add_options", work.of_run
     ):
         for entry in _on_rows_that_stand(work, batch):
             if work.dry:
@@ -527,6 +532,7 @@ def _take_out(work: _Undoing, entry: Entry) -> None:
 
 def _used(work: _Undoing, entry: Entry) -> set[str]:
     """Options of this field on rows that stay; a built-in field is known by its name."""
-    owner, used = entry.object.partition(".")[2], work.retained.used
-    by_name = used.get((owner, entry.key), set())
-    return by_name | used.get((entry.resource, entry.dest_id), set())
+    owner, _, name = entry.key.partition(".")
+    used = work.retained.used
+    by_code = used.get((entry.resource, entry.dest_id), set())
+    return by_code | used.get((owner, name), set())

@@ -322,12 +322,13 @@ def _of_run(query: sa.Select[Any], run: int | None) -> sa.Select[Any]:
     return query if run is None else query.where(journal.c.run == run)
 
 
-def undoable_objects(
+Place = tuple[str, str]  # an object, and a resource that it has rows in
+
+
+def undoable_places(
     connection: sa.Connection, run: int | None
-) -> dict[str, tuple[str, int]]:
-    """Objects with writes of a run, or of all, that can be taken back: resource and first entry
-    of each.
-    """
+) -> dict[Place, int]:
+    """Where a run, or all, have made writes that can be taken back: the first entry of each."""
     columns = (journal.c.object, journal.c.resource)
     query = (
         sa.select(*columns, sa.func.min(journal.c.id))
@@ -335,21 +336,22 @@ def undoable_objects(
         .group_by(*columns)
     )
     return {
-        row[0]: (row[1], row[2])
+        (row[0], row[1]): row[2]
         for row in connection.execute(_of_run(query, run))
     }
 
 
 def stream_undoable(
-    store: Store, name: str, action: str, run: int | None, batch: int = 500
+    store: Store, place: Place, action: str, run: int | None, batch: int = 500
 ) -> Iterator[list[Entry]]:
-    """An object's writes of one kind that can be taken back, newest first; updates only with a
+    """The writes of one kind that can be taken back, newest first; updates only with a
     before-image.
     """
     before: int | None = None
     while True:
         query = sa.select(journal).where(
-            journal.c.object == name,
+            journal.c.object == place[0],
+            journal.c.resource == place[1],
             journal.c.action == action,
             journal.c.state.in_(UNDOABLE),
         )

@@ -38,6 +38,9 @@ BATCH = 500
 FEW = 20  # records that one statement looks for in the texts of drafts
 # the origin of a link whose row people merged into another one, where it leads now
 MERGED = "merged"
+# Links, writes and findings of the account's fields and options belong to no object of the spec;
+# their key is the field as specs write it: `persons.custom.tax`, `persons.label`.
+DEFINITIONS = ""
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -384,14 +387,6 @@ def rename_key(
         )
 
 
-def any_origin(connection: sa.Connection, origin: str) -> bool:
-    """Whether any record's row came to its link this way."""
-    query = sa.select(links.c.key).where(
-        links.c.origin == origin, links.c.object.not_like("$%")
-    )
-    return _any(connection, query)
-
-
 def objects_with(connection: sa.Connection, origins: Sequence[str]) -> set[str]:
     """Objects some of whose links came to be in one of these ways."""
     query = (
@@ -408,8 +403,12 @@ def any_links(connection: sa.Connection, name: str) -> bool:
 
 
 def count_links(connection: sa.Connection) -> dict[str, int]:
-    """How many links each object has."""
-    query = sa.select(links.c.object, sa.func.count()).group_by(links.c.object)
+    """How many links each object of a spec has."""
+    query = (
+        sa.select(links.c.object, sa.func.count())
+        .where(links.c.object != DEFINITIONS)
+        .group_by(links.c.object)
+    )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -682,8 +681,8 @@ def seen_of(
     return those_of(connection, verified.c.key, keys, verified.c.object == name)
 
 
-def forget_found(connection: sa.Connection) -> None:
-    """Forget which rows of others stand for records; definitions of fields are still needed."""
+def forget_found(connection: sa.Connection, needed: Collection[str]) -> None:
+    """Forget which rows of others stand for records, but for those of objects that are `needed`."""
     found = links.c.origin.in_(("matched", "adopted", MERGED))
-    records = sa.and_(links.c.object.not_like("$%"), links.c.object != "users")
-    connection.execute(links.delete().where(found, records))
+    others = links.c.object.not_in(needed)
+    connection.execute(links.delete().where(found, others))

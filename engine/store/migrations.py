@@ -1,11 +1,12 @@
 """Brings the store of an older program up to date: one function for each version step.
 
 A step is history. It says in its own words what the tables were to become, and never names a table
-of `tables.py`, which goes on changing. Nothing in this module deletes a row.
+of `tables.py`, which goes on changing. Nothing in this module loses a row.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -103,8 +104,68 @@ def _two_to_three(connection: sa.Connection) -> None:
         """)
 
 
+def _three_to_four(connection: sa.Connection) -> None:
+    """What stood behind a mark in a name or a row stands in columns, and in the table it is of."""
+    false = "0" if connection.dialect.name == "sqlite" else "false"
+    connection.exec_driver_sql(
+        f"ALTER TABLE records ADD COLUMN unread BOOLEAN DEFAULT {false} NOT NULL"
+    )
+    _mark_unread(connection)
+
+    # definitions of the account's fields and options belong to no object of the spec
+    for mark, place in (("$fields.", ".custom."), ("$options.", ".")):
+        for table in ("links", "journal", "findings"):
+            rows = sa.table(table, sa.column("object"), sa.column("key"))
+            owner = sa.func.substr(rows.c.object, len(mark) + 1)
+            connection.execute(
+                rows.update()
+                .where(rows.c.object.startswith(mark, autoescape=True))
+                .values(object="", key=owner + place + rows.c.key)
+            )
+
+    # searches for rows that version 1 had begun, and collections that were counted, not read
+    cursors = sa.table(
+        "cursors", *map(sa.column, ("collection", "complete", "rows"))
+    )
+    counted = sa.table("counted", *map(sa.column, ("collection", "rows")))
+    connection.exec_driver_sql(
+        "CREATE TABLE counted (collection TEXT NOT NULL, rows INTEGER NOT NULL,"
+        " PRIMARY KEY (collection))"
+    )
+    name = sa.func.substr(cursors.c.collection, 2)
+    is_search = cursors.c.collection.startswith("#adopting.", autoescape=True)
+    known = sa.exists().where(_META.c.name == name)
+    searches = sa.select(name, sa.literal("open")).where(
+        is_search, cursors.c.complete.is_(False), ~known
+    )
+    connection.execute(_META.insert().from_select(["name", "value"], searches))
+    is_count = cursors.c.collection.startswith("#") & ~is_search
+    counts = sa.select(name, cursors.c.rows).where(is_count)
+    connection.execute(
+        counted.insert().from_select(["collection", "rows"], counts)
+    )
+    connection.execute(cursors.delete().where(is_search | is_count))
+
+
+def _mark_unread(connection: sa.Connection) -> None:
+    """Rows that were listed anew since their details were read said so in themselves."""
+    records = sa.table(
+        "records", sa.column("seq"), sa.column("body"), sa.column("unread")
+    )
+    marked = records.c.body.contains('"$unread":null', autoescape=True)
+    query = sa.select(records.c.seq, records.c.body).where(marked)
+    for seq, text in connection.execute(query).all():
+        body = json.loads(text)
+        body.pop("$unread", None)
+        connection.execute(
+            records.update()
+            .where(records.c.seq == seq)
+            .values(body=json.dumps(body, separators=(",", ":")), unread=True)
+        )
+
+
 # The step at position N leads from version N + 1 to version N + 2. Steps are only ever added.
-MIGRATIONS: tuple[Step, ...] = (_one_to_two, _two_to_three)
+MIGRATIONS: tuple[Step, ...] = (_one_to_two, _two_to_three, _three_to_four)
 
 
 def bring_up(

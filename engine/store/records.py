@@ -15,6 +15,7 @@ from engine.store.tables import (
     among,
     as_text,
     count_where,
+    counted,
     cursors,
     drafts,
     findings,
@@ -54,6 +55,8 @@ class Record(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     seq: int = 0
     digest: str = ""
+    # its details are those of before: it was listed anew since they were read by themselves
+    unread: bool = False
 
     @property
     def id(self) -> str:
@@ -167,6 +170,7 @@ def save_page(
                 "read_at": cursor.read_at,
                 "gone": False,
                 "body": as_text(r.body),
+                "unread": r.unread,
             }
             for r in some
         ]
@@ -253,6 +257,18 @@ def all_cursors(connection: sa.Connection) -> dict[str, Cursor]:
         )
         for row in rows
     }
+
+
+def save_count(connection: sa.Connection, collection: str, rows: int) -> None:
+    """Remember how many rows a collection has that is counted, not read; -1 for not known."""
+    row = {"collection": collection, "rows": rows}
+    upsert(connection, counted, [row], ["collection"])
+
+
+def all_counts(connection: sa.Connection) -> dict[str, int]:
+    """The rows of every collection that was counted; -1 for not known."""
+    rows = connection.execute(sa.select(counted))
+    return {row.collection: row.rows for row in rows}
 
 
 _ONE = sa.select(records).where(
@@ -460,7 +476,7 @@ def forget(connection: sa.Connection) -> None:
     not known to be deleted, and others may still speak of it.
     """
     connection.execute(records.update().values(gone=True, digest=""))
-    for table in (refs, cursors, samples):
+    for table in (refs, cursors, counted, samples):
         connection.execute(table.delete())
     connection.execute(
         meta.delete().where(
@@ -499,6 +515,7 @@ def sample(connection: sa.Connection) -> dict[str, str]:
 
 
 def _record(row: Any) -> Record:
+    body = from_text(row.body)
     return Record(
-        row.collection, row.key, from_text(row.body), row.seq, row.digest
+        row.collection, row.key, body, row.seq, row.digest, row.unread
     )

@@ -10,10 +10,9 @@ import msgspec
 import sqlalchemy as sa
 
 from engine.store.changes import LEFT_OUT
-from engine.store.links import rename_key
+from engine.store.links import DEFINITIONS, rename_key
 from engine.store.tables import (
     as_text,
-    cursors,
     drafts,
     findings,
     journal,
@@ -25,12 +24,12 @@ from engine.store.tables import (
 from engine.values import as_link, digest, link
 
 BATCH = 500
-ADOPTING = "#adopting."  # cursors by which stores of version 1 marked a search for rows
-SEARCH = "adopting."  # the name in `meta` of what is known of such a search now
+ADOPTING = (
+    "adopting."  # the name in `meta` of what is known of a search for rows
+)
 # where an object's name stands behind a word
 BEHIND = (
-    (cursors.c.collection, ADOPTING),
-    (meta.c.name, SEARCH),
+    (meta.c.name, ADOPTING),
     (seen.c.place, LEFT_OUT),
 )
 ROWS = "$rows."  # marks the collection of rows that stand in the spec itself
@@ -54,8 +53,10 @@ class Renames(msgspec.Struct, frozen=True):
 
 def linked_objects(connection: sa.Connection) -> dict[str, str]:
     """Every object that has links, with the resource of its rows."""
-    query = sa.select(links.c.object, sa.func.max(links.c.resource)).group_by(
-        links.c.object
+    query = (
+        sa.select(links.c.object, sa.func.max(links.c.resource))
+        .where(links.c.object != DEFINITIONS)
+        .group_by(links.c.object)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
 
@@ -70,19 +71,18 @@ def rename(
     connection: sa.Connection,
     names: Renames,
     resources: Mapping[str, str],
-    prefix: str,
 ) -> None:
     """Change the names everywhere.
 
-    `resources` says what the objects, by their new names, are made into; `prefix` marks the objects
-    that stand for the definitions of a resource's custom fields. What stands under a new name
-    already is forgotten where it is made anew in every run; the caller has made sure that there are
-    no links and no writes among it.
+    `resources` says what the objects, by their new names, are made into. What stands under a new
+    name already is forgotten where it is made anew in every run; the caller has made sure that
+    there are no links and no writes among it.
     """
     for old, new in names.objects.items():
         _rename_object(connection, old, new)
     for (resource, old), new in names.fields.items():
-        rename_key(connection, prefix + resource, old, new)
+        keys = f"{resource}.custom.{old}", f"{resource}.custom.{new}"
+        rename_key(connection, DEFINITIONS, *keys)
     for table, columns in DRAFTED.items():
         _rename_inside(connection, table, columns, names, resources)
 
@@ -184,7 +184,7 @@ def _concerned(
     keys = list(table.primary_key.columns)
     query = (
         sa.select(table)
-        .where(sa.or_(*holding), table.c.object.not_like("$%"))
+        .where(sa.or_(*holding), table.c.object != DEFINITIONS)
         .order_by(*keys)
         .limit(BATCH)
     )

@@ -136,6 +136,8 @@ records = _table(
     _held("body"),
     _held("read_at", sa.Double),
     _held("gone", sa.Boolean, default=False),
+    # listed anew since its details were read by themselves
+    _held("unread", sa.Boolean, server_default=sa.false()),
     sa.UniqueConstraint("collection", "key"),
     sa.Index("records_in_order", "collection", "seq"),
 )
@@ -162,6 +164,13 @@ cursors = _table(
     # JSON: fields entered in refs
     _held("indexed", default="[]"),
     _held("absent", default=""),  # why it could not be read
+)
+
+# How many rows collections have that were counted, not read; -1 where that is not allowed.
+counted = _table(
+    "counted",
+    _key("collection"),
+    _held("rows", sa.Integer),
 )
 
 samples = _table(

@@ -124,7 +124,7 @@ def compare(
     """
     with run.store.begin() as connection:
         clear_verified(connection)
-        known = load_definitions(connection, run.migration.destination)
+        known = load_definitions(connection)
         unmapped = UnmappedFields(touched_fields(objects))
         whys = sample(connection)
         bench = _Context(run, known, unmapped, whys, judged, only_written)

@@ -49,5 +49,5 @@ def codec_with(
     kinds = {name: kind_of(item) for name, item in fields.items()}
     operations = {"update": update or Operation("PATCH", "/contacts/{id}")}
     resource = Resource("contacts", operations, kinds, custom=custom, **more)
-    known = {("contacts", name): Definition(code) for name, code in (definitions or {}).items()}
+    known = {("contacts", f"custom.{name}"): Definition(code) for name, code in (definitions or {}).items()}
     return RowCodec(resource, known, ID_NAMES)

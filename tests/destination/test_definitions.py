@@ -131,7 +131,7 @@ def after(labels: list[str], **options: int) -> Remembered:
     """What the store knows after a run that wanted these labels of an account that had these options."""
     found = with_options(**options)
     extra = memory("Tax id", "enum", CUSTOM, found, match_options(labels, (), CUSTOM, None, found))
-    told = remembered(Link("$fields.companies", "tax", "fields", "c1", "", {}, "created", extra=extra))
+    told = remembered(Link("", "companies.custom.tax", "fields", "c1", "", {}, "created", extra=extra))
     assert told is not None
     return told
 
@@ -178,6 +178,6 @@ def test_an_option_that_was_renamed_is_news_once() -> None:
     """What has been remembered under its new name is no news any more."""
     found = with_options(Premium=1)
     first = match_options(["Gold"], (), CUSTOM, after(["Gold"], Gold=1), found)
-    link = Link("$fields.companies", "tax", "fields", "c1", "", {}, "created", extra=memory("Tax id", "enum", CUSTOM, found, first))
+    link = Link("", "companies.custom.tax", "fields", "c1", "", {}, "created", extra=memory("Tax id", "enum", CUSTOM, found, first))
     second = match_options(["Gold"], (), CUSTOM, remembered(link), found)
     assert (first.news, second.news, second.renamed) == ((("Gold", "Premium"),), (), (("Gold", "Premium"),))

@@ -23,10 +23,10 @@ from engine.language.model import (
 
 CRM = load_connector(Path(__file__).parents[1] / "spec" / "connectors" / "crm.yaml")
 DEFINITIONS = {
-    ("companies", "level"): Definition("f1", {"High": 11, "Low": "x2", "true": 3}),
-    ("companies", "tags"): Definition("f2", {"a": 1, "b": 2}),
-    ("companies", "memo"): Definition("f3"),
-    ("companies", "size"): Definition("f4"),
+    ("companies", "custom.level"): Definition("f1", {"High": 11, "Low": "x2", "true": 3}),
+    ("companies", "custom.tags"): Definition("f2", {"a": 1, "b": 2}),
+    ("companies", "custom.memo"): Definition("f3"),
+    ("companies", "custom.size"): Definition("f4"),
     ("companies", "category"): Definition("category", {"Red": 7}),
 }
 CUSTOM = {

@@ -15,10 +15,10 @@ from tests.replacing import replace
 
 CRM = load_connector(Path(__file__).parents[1] / "spec" / "connectors" / "crm.yaml")
 DEFINITIONS = {
-    ("companies", "level"): Definition("f1", {"High": 11}),
-    ("companies", "memo"): Definition("f3"),
+    ("companies", "custom.level"): Definition("f1", {"High": 11}),
+    ("companies", "custom.memo"): Definition("f3"),
     ("companies", "category"): Definition("category", {"Red": 7}),
-    ("contacts", "memo"): Definition("f9"),
+    ("contacts", "custom.memo"): Definition("f9"),
 }
 
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine import pipeline
+from engine.destination.definitions import known_fields
 from engine.errors import UnsafePlan
 from engine.plan.renames import carry_over
 from engine.rollback.undo import rollback
@@ -329,7 +330,7 @@ def test_a_deleted_field_is_reported_until_it_is_made_anew_and_refilled(small: D
         notices, _ = again(small)
         assert len(small.platform.tables["companies"]) == 4
         assert len(notices) == 1 and "companies.nick: people deleted this field" in notices[0]
-        assert [(item.key, item.severity) for item in findings(small)] == [("nick", "attention")]
+        assert [(item.key, item.severity) for item in findings(small)] == [("companies.custom.nick", "attention")]
     assert sorted(small.platform.fields) == ["Key", "Tier"]
     small.platform.tables["companies"]["people"] = {"id": 900, "name": "Theirs", "custom": {}}
     before = [dict(row) for row in small.platform.tables["notes"].values()]
@@ -448,7 +449,7 @@ def test_a_custom_field_under_another_key_goes_on_with_was(small: Desk) -> None:
     small.become(edited(("    nick: {name: Nick", "    alias: {was: nick, name: Nick"), ("custom.nick", "custom.alias")))
     assert again(small) == ([], NOTHING)
     with small.store.begin() as connection:
-        assert sorted(links_of(connection, "$fields.companies")) == ["alias", "source_key", "tier"]
+        assert sorted(known_fields(connection, "companies")) == ["alias", "source_key", "tier"]
         assert all("custom.alias" in link.written for link in links_of(connection, "companies").values())
     small.platform.people[0]["name"] = "Changed"
     assert again(small)[1] == {"companies": 1, "notes": 1}

@@ -27,7 +27,7 @@ SIZE = 120
 # What of the store does not depend on ids, on moments or on which thread was first.
 TABLES = {
     "drafts": "SELECT object, key, seq, digest, body, state, reason FROM drafts",
-    "links": "SELECT object, key, resource, digest, written, origin FROM links WHERE object NOT LIKE '$%'",
+    "links": "SELECT object, key, resource, digest, written, origin FROM links WHERE object != ''",
     "journal": "SELECT object, key, resource, action, state, draft, reason, calls, cost FROM journal",
     "findings": "SELECT object, key, stage, field, severity, text FROM findings",
     "records": "SELECT collection, key, digest, body, gone FROM records",

@@ -21,9 +21,8 @@ from engine.store.links import (
     save_link,
     seen_of,
 )
-from engine.store.records import Cursor, all_cursors, save_cursor
 from engine.store.renames import Renames, known_objects, linked_objects, rename
-from engine.store.tables import Store
+from engine.store.tables import Store, recall_in, remember_in
 from engine.values import digest, link
 
 RESOURCES = {"agenda": "activities", "clients": "companies", "units": "units"}
@@ -45,15 +44,15 @@ def test_an_object_is_renamed_everywhere(store: Store) -> None:
     with store.begin() as connection:
         fill(connection, "events", "events/1", {"subject": "y"}, "activities")
         fill(connection, "clients", "clients/1", body, "companies")
-        save_cursor(connection, Cursor("#adopting.events", {"at": 2}, False, 5, 0.0, 0.0))
+        remember_in(connection, "adopting.events", "open")
         save_drafts(connection, [Draft("agenda", "events/1", "events/1", {}, "of a plan")])
-        rename(connection, Renames({"events": "agenda"}), RESOURCES, "$fields.")
+        rename(connection, Renames({"events": "agenda"}), RESOURCES)
         assert known_objects(connection) == {"agenda", "clients"}
         assert linked_objects(connection) == {"agenda": "activities", "clients": "companies"}
         assert drafts_of(connection, "agenda", ["events/1"])["events/1"].body == {"subject": "y"}
         assert seen_of(connection, "agenda", ["events/1"]) == {"events/1"}
         assert {item.object for item in all_findings(connection)} == {"agenda", "clients"}
-        assert all_cursors(connection)["#adopting.agenda"].rows == 5
+        assert recall_in(connection, "adopting.agenda") == "open"
         other, draft = links_of(connection, "clients")["clients/1"], drafts_of(connection, "clients", ["clients/1"])["clients/1"]
         assert (other.written, other.digest) == (wanted, digest(wanted)) == (draft.body, draft.digest)
         assert entries(connection, name="clients")[0].draft == wanted
@@ -65,7 +64,7 @@ def test_rows_of_the_spec_are_known_by_the_new_name(store: Store) -> None:
         fill(connection, "my_units", "$rows.my_units/1", {"name": "h"}, "units")
         fill(connection, "clients", "clients/1", {"unit": link("my_units", "$rows.my_units/1")}, "companies")
         fill(connection, "myxunits", "$rows.myxunits/1", {"name": "other"}, "units")
-        rename(connection, Renames({"my_units": "units"}), RESOURCES, "$fields.")
+        rename(connection, Renames({"my_units": "units"}), RESOURCES)
         assert list(links_of(connection, "units")) == ["$rows.units/1"]
         assert list(links_of(connection, "myxunits")) == ["$rows.myxunits/1"]
         assert drafts_of(connection, "units", ["$rows.units/1"])["$rows.units/1"].record == "$rows.units/1"
@@ -75,11 +74,11 @@ def test_rows_of_the_spec_are_known_by_the_new_name(store: Store) -> None:
 def test_a_custom_field_is_renamed_for_its_resource_only(store: Store) -> None:
     """Its definition, and what was written into it, of the resource that has it."""
     with store.begin() as connection:
-        save_link(connection, Link("$fields.companies", "vat", "fields", "f1", "", {}, "created"))
+        save_link(connection, Link("", "companies.custom.vat", "fields", "f1", "", {}, "created"))
         fill(connection, "clients", "clients/1", {"custom.vat": 1, "vat": 2}, "companies")
         fill(connection, "agenda", "events/1", {"custom.vat": 1}, "activities")
-        rename(connection, Renames(fields={("companies", "vat"): "tax"}), RESOURCES, "$fields.")
-        assert list(links_of(connection, "$fields.companies")) == ["tax"]
+        rename(connection, Renames(fields={("companies", "vat"): "tax"}), RESOURCES)
+        assert list(links_of(connection, "")) == ["companies.custom.tax"]
         ours, wanted = links_of(connection, "clients")["clients/1"], {"custom.tax": 1, "vat": 2}
         assert (ours.written, ours.digest) == (wanted, digest(wanted))
         assert entries(connection, name="clients")[0].before == {"custom.tax": "old", "vat": "old"}
@@ -91,7 +90,7 @@ def test_many_rows_are_renamed(store: Store) -> None:
     with store.begin() as connection:
         for number in range(1_201):
             save_link(connection, Link("notes", f"n/{number}", "notes", "1", "", {"of": link("events", "e/1")}, "created"))
-        rename(connection, Renames({"events": "agenda"}), {}, "$fields.")
+        rename(connection, Renames({"events": "agenda"}), {})
         assert {item.written["of"]["$link"][0] for item in links_of(connection, "notes").values()} == {"agenda"}
 
 

@@ -196,8 +196,8 @@ def told(report: Row | None, status: Row, code: int, plain: Callable[[str], str]
     """From a report document and what the status says."""
     records, fields, alarms, definitions = set(), set(), set(), set()
     for item in [*(report or {}).get("findings", []), *status.get("attention", [])]:
-        if item["object"].startswith("$fields."):
-            definitions.add(f"custom.{item['key']}")
+        if not item["object"]:
+            definitions.add(item["key"].partition(".")[2])
             continue
         place = (plain(item["key"]), item.get("field") or "")
         (fields if place[1] else records).add(place if place[1] else place[0])
