@@ -168,11 +168,19 @@ def entries(
     connection: sa.Connection, states: Sequence[str] = (), name: str = ""
 ) -> list[Entry]:
     """Journal rows in order, filtered by state and object."""
-    query = sa.select(journal).order_by(journal.c.id)
+    conditions: list[sa.ColumnElement[bool]] = []
     if states:
-        query = query.where(journal.c.state.in_(list(states)))
+        conditions.append(journal.c.state.in_(states))
     if name:
-        query = query.where(journal.c.object == name)
+        conditions.append(journal.c.object == name)
+    return _entries(connection, *conditions)
+
+
+def _entries(
+    connection: sa.Connection, *conditions: sa.ColumnElement[bool]
+) -> list[Entry]:
+    """Entries of which all of this holds, in order."""
+    query = sa.select(journal).where(*conditions).order_by(journal.c.id)
     return [_entry(row) for row in connection.execute(query)]
 
 
@@ -228,8 +236,7 @@ def last_failed(name: str) -> sa.ColumnElement[bool]:
 
 def failures(connection: sa.Connection, name: str) -> dict[str, Entry]:
     """The last word on each record of an object, where that word is a failure."""
-    query = sa.select(journal).where(last_failed(name))
-    return {row.key: _entry(row) for row in connection.execute(query)}
+    return {one.key: one for one in _entries(connection, last_failed(name))}
 
 
 def writes_of_run(connection: sa.Connection, run: int) -> list[tuple[str, str]]:
@@ -316,6 +323,10 @@ def _entry(row: Any) -> Entry:
 # -- what can be taken back
 
 UNDOABLE = ("done", "kept")
+_CAN_UNDO = journal.c.state.in_(UNDOABLE)
+_CREATED = sa.and_(
+    journal.c.action == "create", journal.c.state.in_((*UNDOABLE, "undone"))
+)
 
 
 def _of_run(query: sa.Select[Any], run: int | None) -> sa.Select[Any]:
@@ -332,7 +343,7 @@ def undoable_places(
     columns = (journal.c.object, journal.c.resource)
     query = (
         sa.select(*columns, sa.func.min(journal.c.id))
-        .where(journal.c.state.in_(UNDOABLE))
+        .where(_CAN_UNDO)
         .group_by(*columns)
     )
     return {
@@ -353,14 +364,12 @@ def stream_undoable(
             journal.c.object == place[0],
             journal.c.resource == place[1],
             journal.c.action == action,
-            journal.c.state.in_(UNDOABLE),
+            _CAN_UNDO,
         )
-        query = (
-            query
-            if action != "update"
-            else query.where(journal.c.before != "{}")
-        )
-        query = query if before is None else query.where(journal.c.id < before)
+        if action == "update":
+            query = query.where(journal.c.before != "{}")
+        if before is not None:
+            query = query.where(journal.c.id < before)
         with store.begin() as connection:
             found = [
                 _entry(row)
@@ -443,42 +452,31 @@ def creations(
     connection: sa.Connection, name: str, keys: Sequence[str]
 ) -> dict[tuple[str, str], Entry]:
     """The entries that made an object's rows, by key and destination id, taken back or not."""
-    query = sa.select(journal).where(
-        journal.c.object == name,
-        among(connection, journal.c.key, keys),
-        journal.c.action == "create",
-        journal.c.state.in_((*UNDOABLE, "undone")),
-    )
-    return {
-        (row.key, row.dest_id): _entry(row) for row in connection.execute(query)
-    }
+    its = journal.c.object == name, among(connection, journal.c.key, keys)
+    found = _entries(connection, _CREATED, *its)
+    return {(entry.key, entry.dest_id): entry for entry in found}
 
 
 def creations_of_rows(
     connection: sa.Connection, resource: str, ids: Sequence[str]
 ) -> dict[str, Entry]:
     """The entries that made these destination rows, taken back or not, by destination id."""
-    query = sa.select(journal).where(
+    rows = (
         journal.c.resource == resource,
         among(connection, journal.c.dest_id, ids),
-        journal.c.action == "create",
-        journal.c.state.in_((*UNDOABLE, "undone")),
     )
-    return {
-        row.dest_id: _entry(row)
-        for row in connection.execute(query.order_by(journal.c.id))
-    }
+    found = _entries(connection, _CREATED, *rows)
+    return {entry.dest_id: entry for entry in found}
 
 
 def unproven_deletions(connection: sa.Connection) -> list[Entry]:
     """Deletions that were answered as done, and whose rows nobody has looked for since."""
-    query = sa.select(journal).where(
+    return _entries(
+        connection,
         journal.c.action == "delete",
         journal.c.state == "done",
         journal.c.before.like('{"link"%'),
     )
-    rows = connection.execute(query.order_by(journal.c.id))
-    return [_entry(row) for row in rows]
 
 
 def clear_before(connection: sa.Connection, ids: Sequence[int]) -> None:
@@ -511,7 +509,8 @@ def failed_creations(connection: sa.Connection, mark: str) -> list[Entry]:
     since.
     """
     later = journal.alias()
-    query = sa.select(journal).where(
+    return _entries(
+        connection,
         journal.c.action == "create",
         journal.c.state == "failed",
         journal.c.reason.contains(mark, autoescape=True),
@@ -521,8 +520,6 @@ def failed_creations(connection: sa.Connection, mark: str) -> list[Entry]:
             later.c.id > journal.c.id,
         ),
     )
-    rows = connection.execute(query.order_by(journal.c.id))
-    return [_entry(row) for row in rows]
 
 
 def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
@@ -533,7 +530,7 @@ def written_before(connection: sa.Connection, entry: Entry) -> dict[str, Any]:
             journal.c.object == entry.object,
             journal.c.key == entry.key,
             journal.c.id < entry.id,
-            journal.c.state.in_(UNDOABLE),
+            _CAN_UNDO,
             journal.c.action.in_(("create", "update")),
         )
         .order_by(journal.c.id.desc())
@@ -553,35 +550,19 @@ def made_rows(
 
     With `own` the given ids are the rows' own: the last part of the joined ids in the store.
     """
-    ending = (
-        sa.or_(
-            sa.false(),
-            *(
-                links.c.dest_id.endswith(f"+{one}", autoescape=True)
-                for one in ids
-            ),
-        )
-        if own
-        else None
-    )
-    query = (
-        sa.select(links.c.dest_id)
-        .join(
-            journal,
-            sa.and_(
-                journal.c.object == links.c.object,
-                journal.c.key == links.c.key,
-                journal.c.dest_id == links.c.dest_id,
-            ),
-        )
-        .where(
-            links.c.resource == resource,
-            among(connection, links.c.dest_id, ids)
-            if ending is None
-            else ending,
-            journal.c.action == "create",
-            journal.c.state.in_(UNDOABLE),
-        )
+    named = among(connection, links.c.dest_id, ids)
+    if own:
+        row_id = links.c.dest_id
+        ends = [row_id.endswith(f"+{one}", autoescape=True) for one in ids]
+        named = sa.or_(sa.false(), *ends)
+    query = sa.select(links.c.dest_id).where(
+        journal.c.object == links.c.object,
+        journal.c.key == links.c.key,
+        journal.c.dest_id == links.c.dest_id,
+        links.c.resource == resource,
+        named,
+        journal.c.action == "create",
+        _CAN_UNDO,
     )
     return set(connection.execute(_of_run(query, run)).scalars())
 
@@ -590,10 +571,12 @@ def updates_of(
     connection: sa.Connection, name: str, keys: Sequence[str], run: int | None
 ) -> list[Entry]:
     """The updates of these records that can be taken back."""
-    query = sa.select(journal).where(
+    conditions: list[sa.ColumnElement[bool]] = [
         journal.c.object == name,
         among(connection, journal.c.key, keys),
         journal.c.action == "update",
-        journal.c.state.in_(UNDOABLE),
-    )
-    return [_entry(row) for row in connection.execute(_of_run(query, run))]
+        _CAN_UNDO,
+    ]
+    if run is not None:
+        conditions.append(journal.c.run == run)
+    return _entries(connection, *conditions)
