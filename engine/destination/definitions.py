@@ -251,18 +251,17 @@ def match_options(
     people call it now; any other label stands for the option of that name. `were` gives labels that
     are new in the spec the option of an old one.
     """
-    wanted = [label.strip() for label in labels]
+    wanted = list(dict.fromkeys(label.strip() for label in labels))
     listed = row.get(custom.options) or []
-    by_label, names = {}, {}
-    for option in listed:
-        if custom.option_id in option:
-            option_id, label = option[custom.option_id], _label(custom, option)
-            by_label[label] = option_id
-            names[str(option_id)] = label
-
-    ours = _carried(were, known, names)
-    ids = by_label | ours
-    there = {_label(custom, option) for option in listed} | set(ids)
+    pairs = [
+        (_label(custom, option), option[custom.option_id])
+        for option in listed
+        if custom.option_id in option
+    ]
+    by_label = dict(pairs)
+    names = {str(option_id): label for label, option_id in pairs}
+    ids = by_label | _carried(were, known, names)
+    there = {_label(custom, option) for option in listed} | ids.keys()
     renamed = tuple(
         (label, names[str(ids[label])])
         for label in wanted
@@ -272,9 +271,7 @@ def match_options(
         ids=ids,
         names=names,
         ours=frozenset(wanted) | (known.ours if known else frozenset()),
-        missing=tuple(
-            dict.fromkeys(label for label in wanted if label not in there)
-        ),
+        missing=tuple(label for label in wanted if label not in there),
         renamed=renamed,
         news=tuple(pair for pair in renamed if _is_news(pair, ids, known)),
     )

@@ -70,30 +70,32 @@ def _leaning(
         going, live = _ours(
             connection, [link for some in linked.values() for link in some]
         )
-        meant = {
-            row_id: frozenset((link.object, link.key) for link in some)
-            for row_id, some in links_to_rows(
-                connection, resource, list(named.values())
-            ).items()
-        }
+        meant = _meant(connection, resource, list(named.values()))
 
     found = {}
     for row, row_id in zip(rows, ids, strict=True):
         ours = linked.get(row_id, ())
         whose = "that is kept" if ours else "that people made"
+        reason = f"a row {whose} needs it: {codec.resource.name} {row_id}"
         for field, target, other in codec.references(row):
             key = named.get(other) if target == resource else None
             if key is None or row_id in going:
                 continue
-            can_be_freed = (
-                row_id in live and codec.resource.emptied(field) != "never"
-            )
+            is_fixed = codec.resource.emptied(field) == "never"
             another = _means_another(ours, field, meant.get(key, frozenset()))
-            if another or not can_be_freed:
-                found[key] = (
-                    f"a row {whose} needs it: {codec.resource.name} {row_id}"
-                )
+            if another or is_fixed or row_id not in live:
+                found[key] = reason
     return found
+
+
+def _meant(
+    connection: sa.Connection, resource: str, ids: Sequence[str]
+) -> dict[str, frozenset[tuple[str, str]]]:
+    """The records that rows stand for, by the rows' ids."""
+    return {
+        row_id: frozenset((link.object, link.key) for link in some)
+        for row_id, some in links_to_rows(connection, resource, ids).items()
+    }
 
 
 def _means_another(

@@ -82,9 +82,7 @@ def deliver(
     delivery = _Delivery(run)
     connector = run.destination.connector
     waiting = _alone(writes) if in_order else _calls(connector, writes)
-    tries: Counter[tuple[str, str]] = Counter()
-    # what was answered, and to which writes
-    words: dict[str, set[tuple[str, str]]] = {}
+    patience = _Patience(delivery)
     limit = 1 if in_order else DOUBTS
     while True:
         doubtful: list[Outcome] = []
@@ -93,31 +91,49 @@ def deliver(
             return
 
         retries: list[Write] = []
-        longest = 0
         for outcome in _reconciled(delivery, doubtful):
-            if outcome.state != "unknown":
-                yield outcome
-                continue
-            write = outcome.write
-            record = write.object, write.key
-            tries[record] += 1
-            tried = tries[record]
-            words.setdefault(outcome.reason, set()).add(record)
-            alone = delivery.made > 0 and len(words[outcome.reason]) == 1
-            most = TRIES_ALONE if alone else TRIES
-            if outcome.accepted:
-                yield delivery.close(outcome, "doubt", LATER)
-            elif outcome.claimed or tried >= most:
-                times = f" ({tried} times)" if tried > 1 else ""
-                yield delivery.close(outcome, "failed", times + ABSENT)
+            if outcome.state == "unknown":
+                outcome = patience.judge(outcome)
+            if outcome.state == "unknown":
+                retries.append(structs.replace(outcome.write, entry=0))
             else:
-                retries.append(structs.replace(write, entry=0))
-                longest = max(longest, tried)
+                yield outcome
 
+        longest = max(map(patience.tried, retries), default=0)
         _pause(run, longest)
         # together at first, then alone: so the platform says of which of them it will not hear
         again = _alone(retries) if longest > 1 else _calls(connector, retries)
         waiting = chain(again, waiting)
+
+
+class _Patience(msgspec.Struct):
+    """How often writes were tried whose outcome stays unknown, and when they are given up."""
+
+    delivery: _Delivery
+    tries: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    # what was answered, and to which writes
+    words: dict[str, set[tuple[str, str]]] = msgspec.field(default_factory=dict)
+
+    def tried(self, write: Write) -> int:
+        """How often a write was tried."""
+        return self.tries[write.object, write.key]
+
+    def judge(self, outcome: Outcome) -> Outcome:
+        """The outcome as it is, to be tried once more, or the failure of a write that is not."""
+        write = outcome.write
+        record = write.object, write.key
+        self.tries[record] += 1
+        same = self.words.setdefault(outcome.reason, set())
+        same.add(record)
+        if outcome.accepted:
+            return self.delivery.close(outcome, "doubt", LATER)
+
+        alone = self.delivery.made > 0 and len(same) == 1
+        tried = self.tries[record]
+        if outcome.claimed or tried >= (TRIES_ALONE if alone else TRIES):
+            times = f" ({tried} times)" if tried > 1 else ""
+            return self.delivery.close(outcome, "failed", times + ABSENT)
+        return outcome
 
 
 def _reconciled(

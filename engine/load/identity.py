@@ -51,29 +51,36 @@ def judge_creation(
         for link in ledger.links_to(write.resource, outcome.dest_id)
         if (link.object, link.key) != (write.object, write.key)
     ]
-    taken = [link for link in others if link.object == write.object]
-    named = ""
-    if not (
-        others or outcome.answer.as_sent
-    ):  # that holds the record's own key as well
-        named = _named_by_row(run, ledger, write, outcome.answer, codec)
-    if named:
-        return _taken(outcome, named)
-    if not others:
-        there = _was_there(run, ledger, write, outcome.answer, codec)
-        return _existing(outcome, codec) if there else outcome
+    if others:
+        return _judge_shared(run, ledger, outcome, codec, others)
 
-    if outcome.answer.status == MADE:
+    # a row that shows what was sent holds the record's own key as well
+    if not outcome.answer.as_sent:
+        named = _named_by_row(run, ledger, write, outcome.answer, codec)
+        if named:
+            return _taken(outcome, named)
+    there = _was_there(run, ledger, write, outcome.answer, codec)
+    return _existing(outcome, codec) if there else outcome
+
+
+def _judge_shared(
+    run: Run,
+    ledger: Ledger,
+    outcome: Outcome,
+    codec: RowCodec,
+    others: Sequence[Link],
+) -> Outcome:
+    """The outcome of a create whose row stands for others already."""
+    write, answer = outcome.write, outcome.answer
+    taken = [link for link in others if link.object == write.object]
+    if answer.status == MADE:
         _own(run, ledger, taken)
-    if _answers_found(ledger, write, outcome.answer):
-        return (
-            _taken(outcome, taken[0].key)
-            if taken
-            else _existing(outcome, codec)
-        )
-    held = _holds(write, outcome.answer, codec)
+    is_found = _answers_found(ledger, write, answer)
+    held = is_found or _holds(write, answer, codec)
     if held and not taken:
         return _existing(outcome, codec)
+    if is_found:
+        return _taken(outcome, taken[0].key)
 
     _distrust(run, ledger, others)
     return _not_believed(outcome, others[0], held)

@@ -17,7 +17,7 @@ from engine.destination.match import (
     kind_of,
     told_apart,
 )
-from engine.destination.rows import RowCodec
+from engine.destination.rows import Row, RowCodec
 from engine.load.identity import (
     FOUND,
     age_beyond_call,
@@ -114,23 +114,30 @@ def each_its_own(outcomes: Sequence[Outcome], codec: RowCodec) -> list[Outcome]:
         for at, one in enumerate(outcomes)
     ]
     rows = [one.answer.row for one in made.values()]
-    fields = tuple(  # in which the rows of this answer may differ
-        name
-        for name in fields_of(sent)
-        if all(codec.shows(row, name) for row in rows)
-    )
-    found = told_apart(codec, sent, rows, fields)
+    found = told_apart(codec, sent, rows, _shown_by_all(codec, sent, rows))
     shown = {key: made.pop(id(row)) for key, row in found.items()}
 
     left = [*made.values(), *(one for one in outcomes if one.state != "done")]
     rest = [one for one in sent if one.key not in found]
     if not _are_one(rest, left):
         left = [_in_doubt(left)] * len(rest)
-    shown |= zip((one.key for one in rest), left, strict=True)
+    for one, outcome in zip(rest, left, strict=True):
+        shown[one.key] = outcome
     return [
         structs.replace(shown[str(at)], write=one.write, called=one.called)
         for at, one in enumerate(outcomes)
     ]
+
+
+def _shown_by_all(
+    codec: RowCodec, sent: Sequence[Wanted], rows: Sequence[Row]
+) -> tuple[str, ...]:
+    """The fields that were sent and in which the rows of an answer may differ."""
+    return tuple(
+        name
+        for name in fields_of(sent)
+        if all(codec.shows(row, name) for row in rows)
+    )
 
 
 def _in_doubt(left: Sequence[Outcome]) -> Outcome:

@@ -160,9 +160,10 @@ def _retained(
         ids = [link.dest_id for link in links]
         sharing = links_to_rows(connection, mapping.resource, ids)
     for link in links:
+        origins = {one.origin for one in sharing.get(link.dest_id, ())}
         if link.origin == "matched":
             yield link.key, "kept, for people had it before"
-        if any(one.origin == MERGED for one in sharing.get(link.dest_id, ())):
+        if MERGED in origins:
             yield link.key, "kept, for people merged another row into it"
 
 

@@ -59,17 +59,17 @@ class Decision(msgspec.Struct, frozen=True):
     link: Link | None = None
     reason: str = ""
 
-    def change(self) -> Change:
-        """The change where nothing else is to be looked at."""
+    def change(self, kind: Kind | None = None, reason: str = "") -> Change:
+        """The change where nothing else is to be looked at, or of another kind."""
         row_id = self.link.dest_id if self.link else ""
         draft = self.draft
         return Change(
             draft.object,
             draft.key,
-            self.kind,
+            kind or self.kind,
             row_id,
             draft=draft.digest,
-            reason=self.reason,
+            reason=reason or self.reason,
             seq=draft.seq,
         )
 
@@ -105,12 +105,7 @@ def _decide(
     if draft.state != "ready":
         kind: Kind = "skip" if draft.state == "skipped" else "fail"
         return Decision(kind, draft, link=link, reason=draft.reason)
-
-    if link and link.origin == MERGED:  # what its row holds is people's
-        return Decision("unchanged", draft, link=link)
-
-    as_written = link and link.digest == draft.digest and not link.held
-    if as_written and known.to_delete.isdisjoint(links_in(draft.body)):
+    if link and _is_as_planned(link, draft, known):
         return Decision("unchanged", draft, link=link)
 
     found = unlinked(draft.body, mapping, known.ids)
@@ -126,6 +121,14 @@ def _decide(
     resolved = resolve(draft.body, mapping, run.spec, codec, known.ids)
     same = link.digest == digest(resolved.effective) and not link.held
     return Decision("unchanged" if same else "update", draft, resolved, link)
+
+
+def _is_as_planned(link: Link, draft: Draft, known: KnownRows) -> bool:
+    """Whether a row is as its draft without a look at anything else."""
+    if link.origin == MERGED:  # what its row holds is people's
+        return True
+    as_written = link.digest == draft.digest and not link.held
+    return as_written and known.to_delete.isdisjoint(links_in(draft.body))
 
 
 # -- ids, now and after the plan was carried out

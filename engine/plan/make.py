@@ -6,7 +6,8 @@ to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -159,41 +160,62 @@ def plan_object(
 
     With a comparison with the last plan, what it decided is kept where it holds.
     """
-    run = search.run
-    with run.store.begin() as connection:
-        failed = failures(connection, mapping.name)
-        only = (
-            set(connection.execute(failed_keys(mapping.name)).scalars())
-            if only_failed
-            else None
-        )
-        if not only_failed:
-            clear_unlinked_findings(connection, STAGE, mapping.name)
-        if whole:
-            clear_undrafted_findings(connection, (STAGE, "write"), mapping.name)
-
-    taken = {} if only_failed else taken_for_others(failed)
+    run, taken = search.run, dict[str, Entry]()
+    if not only_failed:
+        taken = _begin_object(run, mapping, whole)
     codec = search.codec(mapping.resource)
     planning = Planning(search, mapping, codec, way_of(search, mapping), taken)
-
-    may_keep = not (_looks_for_rows(planning) or _offers(planning))
-    if last and may_keep:
-        keep_unchanged(last, mapping, taken)
-    elif last:
+    if last and (_looks_for_rows(planning) or _offers(planning)):
         with run.store.begin() as connection:
             drop_all(connection, mapping.name)
-    if planning.way == "key" and only is None:
-        _adopt_by_key(planning)
+        last = None
+    if last:
+        keep_unchanged(last, mapping, taken)
 
-    done = 0
-    kept = planned_keys(mapping.name) if last and may_keep else None
+    if only_failed:
+        _plan_failed(planning)
+    else:
+        _plan_rest(planning, planned_keys(mapping.name) if last else None)
+    if last:
+        remember_plan(last, mapping)
+
+
+def _begin_object(
+    run: Run, mapping: ObjectMapping, whole: bool
+) -> dict[str, Entry]:
+    """Forget what was found of an object before; the creations that were taken for others."""
+    with run.store.begin() as connection:
+        clear_unlinked_findings(connection, STAGE, mapping.name)
+        if whole:
+            clear_undrafted_findings(connection, (STAGE, "write"), mapping.name)
+        return taken_for_others(failures(connection, mapping.name))
+
+
+def _plan_rest(planning: Planning, kept: sa.Select[Any] | None) -> None:
+    """Plan an object's drafts, but for those whose plan is kept."""
+    if planning.way == "key":
+        _adopt_by_key(planning)
+    for batch in _batches(planning, kept):
+        plan_drafts(planning, batch)
+
+
+def _plan_failed(planning: Planning) -> None:
+    """Plan the drafts of an object's records that failed last."""
+    name = planning.mapping.name
+    with planning.run.store.begin() as connection:
+        failed = set(connection.execute(failed_keys(name)).scalars())
+    for batch in _batches(planning):
+        plan_drafts(planning, [one for one in batch if one.key in failed])
+
+
+def _batches(
+    planning: Planning, kept: sa.Select[Any] | None = None
+) -> Iterator[list[Draft]]:
+    run, mapping, done = planning.run, planning.mapping, 0
     for batch in stream_drafts(run.store, mapping.name, without=kept):
-        drafts = [draft for draft in batch if only is None or draft.key in only]
-        plan_drafts(planning, drafts)
+        yield batch
         done += len(batch)
         run.progress(f"planning {mapping.label}", done, None)
-    if last and may_keep:
-        remember_plan(last, mapping)
 
 
 def _looks_for_rows(planning: Planning) -> bool:
@@ -316,20 +338,18 @@ def _updates(
     resource = planning.codec.resource
     if "update" not in resource.operations:
         return {
-            item.draft.key: structs.replace(
-                item.change(), kind="unchanged", reason=FIXED
-            )
+            item.draft.key: item.change("unchanged", FIXED)
             for item in decisions
         }
 
-    bodies = {
-        item.link.dest_id: item.resolved.body
+    linked = [
+        (item.link, item.resolved)
         for item in decisions
         if item.link and item.resolved
-    }
+    ]
+    bodies = {link.dest_id: resolved.body for link, resolved in linked}
     live = rows_now(planning.run.destination, resource, bodies)
-    links = [item.link for item in decisions if item.link]
-    gone = [link for link in links if link.dest_id not in live]
+    gone = [link for link, _ in linked if link.dest_id not in live]
     followed = follow_merges(planning.run, gone)
 
     found = {}
@@ -339,11 +359,9 @@ def _updates(
         if row:
             found[key] = _merged(planning, item, row)
         elif (item.draft.object, key) in followed:
-            found[key] = structs.replace(item.change(), kind="unchanged")
+            found[key] = item.change("unchanged")
         else:
-            found[key] = structs.replace(
-                item.change(), kind="fail", reason=REMOVED
-            )
+            found[key] = item.change("fail", REMOVED)
     return found
 
 

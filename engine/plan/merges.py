@@ -66,25 +66,28 @@ def follow_merges(
         if is_record(run, link.object)
     }
     held = _held(run, gone)
-    wanted = {
-        symbol: rows[0]
-        for symbol, rows in held.items()
-        if rows[0] and len(set(rows)) == 1
-    }
-    wanted |= {
-        name: row for name, row in carriers.items() if row and name in gone
-    }
+    keyed = {one: row for one, row in carriers.items() if row and one in gone}
+    wanted = _agreed(held) | keyed
     places = {name: (gone[name].resource, row) for name, row in wanted.items()}
     there = _rows(run, {place: {} for place in places.values()})
 
     found: Merges = {}
     for symbol, place in places.items():
         link, row = gone[symbol], there.get(place)
-        sure = bool(carriers.get(symbol)) or len(held[symbol]) >= FEWEST
+        sure = symbol in keyed or len(held[symbol]) >= FEWEST
         if row is not None and (sure or _are_alike(run, link, row)):
             found[symbol] = _moved(link, place[1]), row
     _keep(run, [link for link, _ in found.values()])
     return found
+
+
+def _agreed(held: Mapping[Symbol, Sequence[str]]) -> dict[Symbol, str]:
+    """The row that all those refer to now which were written to refer to a record."""
+    return {
+        symbol: rows[0]
+        for symbol, rows in held.items()
+        if rows[0] and len(set(rows)) == 1
+    }
 
 
 def follow_named(run: Run, symbols: Iterable[Symbol]) -> Merges:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 
 import sqlalchemy as sa
 
@@ -26,7 +27,6 @@ def report(
     changes: Sequence[Change],
 ) -> None:
     """Replace what was found earlier about these records by what is found now."""
-    keys = [change.key for change in changes]
     held = {
         item.draft.key for item in decisions if item.link and item.link.held
     }
@@ -35,36 +35,31 @@ def report(
         for change in changes
         if change.kind not in ("create", "update") and change.key not in held
     ]
-    clear_findings(connection, STAGE, mapping.name, keys)
     clear_findings(connection, "write", mapping.name, over)
-
     failed = {
         item.draft.key for item in decisions if item.draft.state != "ready"
     }
-    found = [
-        item
-        for change in changes
-        for item in _of_change(mapping, change, change.key in failed)
-    ]
-    found += [item for decision in decisions for item in _left_out(decision)]
-    save_findings(connection, found)
+    report_rows(connection, mapping, changes, failed)
+    left_out = chain.from_iterable(map(_left_out, decisions))
+    save_findings(connection, list(left_out))
 
 
 def report_rows(
-    connection: sa.Connection, mapping: ObjectMapping, changes: Sequence[Change]
+    connection: sa.Connection,
+    mapping: ObjectMapping,
+    changes: Sequence[Change],
+    failed: Collection[str] = (),
 ) -> None:
-    """The same for rows that were found by their key."""
+    """The same for rows that were found by their key; `failed` are drafts that could not be made,
+    which has its own finding from the mapping.
+    """
     clear_findings(
         connection, STAGE, mapping.name, [change.key for change in changes]
     )
-    save_findings(
-        connection,
-        [
-            item
-            for change in changes
-            for item in _of_change(mapping, change, False)
-        ],
+    found = (
+        _of_change(mapping, change, change.key in failed) for change in changes
     )
+    save_findings(connection, list(chain.from_iterable(found)))
 
 
 def _of_change(

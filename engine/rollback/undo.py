@@ -6,13 +6,14 @@ Each step may be repeated, so a rollback that was killed is continued by startin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import structs
 
+from engine.connector.model import CustomFields
 from engine.destination.compare import (
     UNKNOWN,
     Action,
@@ -309,17 +310,14 @@ def _stands(work: _Undoing, entry: Entry, creation: Entry | None) -> bool:
     """Whether an entry's row is to be restored; of a row of ours it is noted what became of it."""
     if creation is None:
         return True
-    if work.of_run not in (None, creation.run) and creation.state != "undone":
-        return True
-
     reason = work.retained.kept.get((entry.resource, entry.dest_id), "")
-    if (
-        _is_renaming(entry)
-        and creation.state != "undone"
-        and (reason or not work.dry)
-    ):
+    stays = creation.state != "undone"
+    if stays and work.of_run not in (None, creation.run):
+        return True
+    if stays and _is_renaming(entry) and (reason or not work.dry):
         return True  # a field of ours that stays gets its old name back
-    if creation.state == "undone" or (work.dry and not reason):
+
+    if not stays or (work.dry and not reason):
         _undone(work, entry, "the row itself was removed")
     elif creation.object != entry.object and not work.last:
         work.deferred.add(entry.id)
@@ -493,27 +491,16 @@ def _remove_options(work: _Undoing, place: Place) -> None:
 
 def _take_out(work: _Undoing, entry: Entry) -> None:
     """Remove the options we added, but for those that rows which stay still use."""
-    custom = defining(
-        work.run.migration.destination, work.run.resource(entry.resource)
-    )
-    labels = {
-        str(option.get(custom.option_label))
-        for option in entry.body.get("", [])
-    }
-    used = _used(work, entry)
-    row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
-    there = row.get(custom.options) or []
-    ours = [
-        option
-        for option in there
-        if str(option.get(custom.option_label)) in labels
-    ]
-    shape = work.run.resource(entry.resource).fields[custom.options].shape or {}
+    resource = work.run.resource(entry.resource)
+    custom = defining(work.run.migration.destination, resource)
+    ours = _options_of(work, custom, entry)
+    used = ours.keys() & _used(work, entry)
+    shape = resource.fields[custom.options].shape or {}
     kind = shape[custom.option_id].kind if custom.option_id in shape else ""
     free = [
         {custom.option_id: sent_as(kind, option[custom.option_id])}
-        for option in ours
-        if str(option[custom.option_id]) not in used
+        for option_id, option in ours.items()
+        if option_id not in used
     ]
     for outcome in deliver(
         work.run, [_undoing(entry, "remove_options", free)] if free else []
@@ -522,12 +509,25 @@ def _take_out(work: _Undoing, entry: Entry) -> None:
             _fail(work, entry, outcome.reason)
             return
 
-    stays = [o for o in ours if str(o[custom.option_id]) in used]
-    names = ", ".join(str(option.get(custom.option_label)) for option in stays)
+    names = [ours[one].get(custom.option_label) for one in ours if one in used]
     if names:
-        _keep(work, entry, f"rows that stay use {names}")
+        _keep(work, entry, f"rows that stay use {', '.join(map(str, names))}")
     else:
         _undone(work, entry, "")
+
+
+def _options_of(
+    work: _Undoing, custom: CustomFields, entry: Entry
+) -> dict[str, Mapping[str, Any]]:
+    """The options that an entry added, as far as they are there, by their ids."""
+    label = custom.option_label
+    labels = {str(option.get(label)) for option in entry.body.get("", [])}
+    row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
+    return {
+        str(option[custom.option_id]): option
+        for option in row.get(custom.options) or []
+        if str(option.get(label)) in labels
+    }
 
 
 def _used(work: _Undoing, entry: Entry) -> set[str]:

@@ -306,25 +306,27 @@ def _fresh(
         return list(cases)
 
     fresh: dict[str, Row | None] = {}
-    found = []
-    for case in cases:
+
+    def looked_at(case: _Case) -> _Case:
         link, row = case.side.link, case.side.row
-        seen = link.extra.get("seen") if link and link.run == run.id else None
-        if link is None or row is None or seen is None or case.side.is_intact:
-            found.append(case)
-            continue
+        if link is None or row is None or case.side.is_intact:
+            return case
+        seen = link.extra.get("seen")
+        if seen is None or link.run != run.id:
+            return case
         if codec.is_unchanged(seen, row):
-            found.append(structs.replace(case, sight="unedited"))
-            continue
-        room = bench.read.get(resource, 0) < AGAIN
-        if link.dest_id not in fresh and room:
-            bench.read[resource] = bench.read.get(resource, 0) + 1
-            fresh[link.dest_id] = run.destination.read(resource, link.dest_id)
-        now = fresh.get(link.dest_id)
+            return structs.replace(case, sight="unedited")
+
+        row_id, reads = link.dest_id, bench.read.get(resource, 0)
+        if row_id not in fresh and reads < AGAIN:
+            bench.read[resource] = reads + 1
+            fresh[row_id] = run.destination.read(resource, row_id)
+        now = fresh.get(row_id)
         side = side_of(codec, case.side.resolved, link, now or row)
         sight: Sight = "read" if now else "listed"
-        found.append(structs.replace(case, side=side, sight=sight))
-    return found
+        return structs.replace(case, side=side, sight=sight)
+
+    return list(map(looked_at, cases))
 
 
 def _unseen(
@@ -341,12 +343,7 @@ def _unseen(
         if bench.only_written:
             known = attempted(*place) | left_out(*place) | links.keys()
             keys = [key for key in keys if key in known]
-    rows = _second_look(bench, mapping, list(links.values()))
-    gone = [link for link in links.values() if link.dest_id not in rows]
-    merges = follow_merges(bench.run, gone, bench.carriers)
-    for moved, survivor in merges.values():
-        links[moved.key] = moved
-        rows[moved.dest_id] = survivor
+    rows = _found_since(bench, mapping, links)
 
     pairs = []
     for key in keys:
@@ -356,18 +353,28 @@ def _unseen(
     with bench.run.store.begin() as connection:
         cases = _cases(bench, connection, pairs)
         found = [_one(bench, connection, case) for case in cases]
-    for row in found:
-        lost = row.state == "missing" and row.key in failed
-        yield (
-            structs.replace(row, state="failed", reason=failed[row.key].reason)
-            if lost
-            else row
-        )
+    for one in found:
+        if one.state == "missing" and one.key in failed:
+            reason = failed[one.key].reason
+            one = structs.replace(one, state="failed", reason=reason)
+        yield one
+
+
+def _found_since(
+    bench: _Context, mapping: ObjectMapping, links: dict[str, Link]
+) -> dict[str, Row]:
+    """The rows of links by a second look, by id; links to rows that people merged are corrected."""
+    rows = _second_look(bench, mapping, list(links.values()))
+    gone = [link for link in links.values() if link.dest_id not in rows]
+    for moved, row in follow_merges(bench.run, gone, bench.carriers).values():
+        links[moved.key] = moved
+        rows[moved.dest_id] = row
+    return rows
 
 
 def _second_look(
     bench: _Context, mapping: ObjectMapping, links: Sequence[Link]
-) -> dict[str, Any]:
+) -> dict[str, Row]:
     """Linked rows that no page has shown, by id: read by their ids, or in a list a little later."""
     if not links:
         return {}
@@ -377,7 +384,7 @@ def _second_look(
             bodies = bodies_written(
                 run, connection, bench.codec(resource.name), links
             )
-        return rows_now(run.destination, resource, bodies)
+        return dict(rows_now(run.destination, resource, bodies))
 
     run.clock.sleep(run.destination.connector.connection.reconcile_after)
     wanted = {link.dest_id for link in links}

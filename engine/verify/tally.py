@@ -14,6 +14,7 @@ from engine.verify.compare import Comparison
 from engine.verify.fields import text_of
 
 KEPT = 2_000  # records kept for the report of a full run: those with something to see
+CHANGED = frozenset({"lost", "changed_by_people"})  # states of fields to see
 
 
 class Money(msgspec.Struct):
@@ -73,35 +74,34 @@ def count(
     for row in comparisons:
         tally.records[row.object, row.state] += 1
         tally.fields.update([(row.object, item.state) for item in row.fields])
-        for item in row.fields:
-            if (
-                "map" in item.steps
-                and item.state not in ("lost", "changed_by_people")
-                and row.state == "arrived"
-                and len(tally.mapped) < KEPT
-            ):
-                tally.mapped[
-                    row.object,
-                    item.label,
-                    ", ".join(text_of(one) for _, one in item.sources),
-                    text_of(item.wanted),
-                ] += 1
-        states = [item.state for item in row.fields]
-        lost = states.count("lost") if row.state == "arrived" else 0
-        tally.lost_in_arrived += lost
+        if row.state == "arrived":
+            states = [item.state for item in row.fields]
+            tally.lost_in_arrived += states.count("lost")
+            _add_mapped(tally, row)
         _add_money(tally, row)
-        to_see = (
-            row.state != "arrived"
-            or row.reason != ""
-            or lost > 0
-            or "changed_by_people" in states
-            or (row.object, row.key) in found
-        )
+        to_see = _is_to_see(row) or (row.object, row.key) in found
         if keep_all or (to_see and len(tally.kept) < KEPT):
             tally.kept.append(row)
         else:
             tally.left_out += 1
     return tally
+
+
+def _is_to_see(row: Comparison) -> bool:
+    """Whether there is something to see in a record."""
+    states = {item.state for item in row.fields}
+    as_wanted = states.isdisjoint(CHANGED)
+    return row.state != "arrived" or row.reason != "" or not as_wanted
+
+
+def _add_mapped(tally: Tally, row: Comparison) -> None:
+    """What each value became that a table of the spec has given another word."""
+    for item in row.fields:
+        mapped = "map" in item.steps and item.state not in CHANGED
+        if mapped and len(tally.mapped) < KEPT:
+            sources = ", ".join(text_of(one) for _, one in item.sources)
+            place = row.object, item.label, sources, text_of(item.wanted)
+            tally.mapped[place] += 1
 
 
 def _add_money(tally: Tally, row: Comparison) -> None:
