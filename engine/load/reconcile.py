@@ -348,7 +348,7 @@ def _created(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
     ]
     key = _key_target(look)
     if key and waiting:
-        found, near = _by_key(look, waiting, key), Held()
+        found, near = _by_key(look, waiting, key)
     else:
         found, near = _by_values(look, waiting)
 
@@ -385,19 +385,37 @@ def _key_target(look: _Look) -> str:
     return target if name and look.codec.code(target) else ""
 
 
-def _by_key(look: _Look, group: Sequence[Entry], key: str) -> Committed:
-    """The rows that carry our key."""
-    waiting = {
-        str(look.codec.get(entry.body, key)): entry.id for entry in group
-    }
+def _by_key(
+    look: _Look, group: Sequence[Entry], key: str
+) -> tuple[Committed, Held]:
+    """The rows that carry our key, and why others are held: a new row without one shows what was
+    sent.
+    """
+    codec, since = look.codec, min(entry.at for entry in group) - MARGIN
+    waiting = {str(codec.get(entry.body, key)): entry.id for entry in group}
     found: Committed = {}
-    for rows in _rows_since(look, group):
-        keyed = by_key(look.codec, key, _unlinked(look, rows))
+    bare: list[Row] = []
+    for page in _rows_since(look, group):
+        rows = _unlinked(look, page)
+        keyed = by_key(codec, key, rows)
         for value in keyed.keys() & waiting.keys():
             found.setdefault(waiting[value], keyed[value])
         if len(found) == len(group):
-            break
-    return found
+            return found, {}
+        bare += [
+            row
+            for row in rows
+            if is_empty(codec.get(row, key))
+            and not age_at(codec, group[0].body, row, since)
+        ]
+
+    lost = [
+        structs.replace(entry, draft=without(entry.draft, (key,)))
+        for entry in group
+        if entry.id not in found
+    ]
+    telling = {one.key: one for one in _telling(look, lost)}
+    return found, _near(look, telling, lost, bare)
 
 
 def _by_own_id(look: _Look, group: Sequence[Entry]) -> Committed:
@@ -463,14 +481,19 @@ def _candidates(
     look: _Look, sent: Sequence[Entry], named: Collection[str]
 ) -> tuple[list[Wanted], list[Row]]:
     """What creations sent, and the rows among which theirs must be."""
-    connector, files = look.run.migration.destination, look.run.files
-    wanted = [
-        wanted_of_entry(entry, connector, look.codec, files) for entry in sent
-    ]
+    wanted = _telling(look, sent)
     rows: list[Row] = []
     for page in _rows_since(look, sent):
         rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
     return wanted, rows
+
+
+def _telling(look: _Look, sent: Sequence[Entry]) -> list[Wanted]:
+    """What tells the rows of creations apart."""
+    connector, files = look.run.migration.destination, look.run.files
+    return [
+        wanted_of_entry(entry, connector, look.codec, files) for entry in sent
+    ]
 
 
 def check_unconfirmed(run: Run, name: str) -> None:
@@ -507,11 +530,12 @@ def _near(
     for entry in lost if rows else ():
         one = telling[str(entry.id)]
         whole = all_sent(one.key, entry.body, entry.draft, look.codec)
+        since = entry.at - MARGIN
         ids = [
             look.resource.id_of(row)
             for row in rows
-            if nearly(one, whole, row, look.codec)
-            and not age_at(look.codec, entry.body, row, entry.at - MARGIN)
+            if not age_at(look.codec, entry.body, row, since)
+            and nearly(one, whole, row, look.codec)
         ]
         if ids:
             shown = ", ".join(ids[:FEW]) + (" …" if ids[FEW:] else "")

@@ -31,6 +31,7 @@ from tests.platforms.project import (
     writable,
 )
 from tests.platforms.test_below_parents import notes
+from tests.platforms.test_merges import keyed
 from tests.platforms.test_whose_row import contacts, person
 from tests.platforms.trials import NAME, addresses
 
@@ -112,6 +113,29 @@ def test_an_old_row_of_people_holds_nothing(serve: Serve, tmp_path: Path) -> Non
     trial.platform.before.append(losing_without_effect())
     trial.full(code=0)
     assert len(trial.platform.tables["contacts"]) == 2
+
+
+def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(serve: Serve, tmp_path: Path) -> None:
+    """Where the platform kept no value in the field that carries our keys, the record fails with the row's id, and no
+    run sends it anew; what was not made is sent, though rows with other records' keys are there.
+    """
+    trial = keyed(serve, tmp_path)
+    lost: list[str] = []
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        name = request.body["name"] if request.creates("contacts") else ""
+        if name not in ("P2", "P3") or name in lost:
+            return None
+        lost.append(name)
+        if name == "P3":  # P2 is not made
+            platform.tables["contacts"].append({"id": 500, "name": name})
+        return Answer(502, {"error": "bad gateway"})
+
+    trial.platform.before.append(hook)
+    report = trial.full(code=1)
+    assert ("contacts", "people/3") in attention(report) and "may be there with other values: 500" in texts(report)
+    trial.run("--yes", code=1)
+    assert sorted(row["name"] for row in trial.platform.tables["contacts"]) == ["P1", "P2", "P3", "P4", "P5"]
 
 
 def losing_without_effect() -> Before:
