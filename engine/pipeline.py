@@ -154,8 +154,8 @@ def find_out(run: Run, result: Result) -> None:
     creation is in doubt is ours, not one that was there.
     """
     found = reconcile(run).counts()
-    prove_deletions(run)
-    if any(found.values()):
+    restored = prove_deletions(run)
+    if restored or any(found.values()):
         # what was listed before does not show what the writes came to
         run.forget_lists()
     if any(found.values()) or not result.settled:
