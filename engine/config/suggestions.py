@@ -38,5 +38,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def suggest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Advice for an unknown word: the nearest known one, or the list."""
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
-    listed = f"known: {', '.join(sorted(known)[:20])}{more}"
-    return did_you_mean(word, known) or listed
+    listed = ", ".join(sorted(known)[:20]) or "none"
+    return did_you_mean(word, known) or f"known: {listed}{more}"

@@ -148,6 +148,8 @@ class _Compiler(msgspec.Struct):
     custom: dict[tuple[str, str], model.CustomField] = msgspec.field(
         default_factory=dict
     )
+    # custom fields declared for resources that have none, such as a misspelt one
+    misplaced: set[str] = msgspec.field(default_factory=set)
     # the words of each language but the spec's own, and of the chosen one
     catalogues: dict[str, Mapping[str, str]] = msgspec.field(
         default_factory=dict
@@ -412,6 +414,7 @@ class _Compiler(msgspec.Struct):
                     f"{resource!r} cannot have custom fields",
                     suggest(resource, having),
                 )
+                self.misplaced |= items.keys()
                 continue
             for name, item in items.items():
                 keys: Keys = ("custom_fields", resource, name)
@@ -1008,6 +1011,8 @@ class _Compiler(msgspec.Struct):
             name = target.removeprefix("custom.")
             if (resource, name) in self.custom:
                 return custom_kind(self.custom[resource, name])
+            if name in self.misplaced:  # which is reported where it stands
+                return None
             names = [other for of, other in self.custom if of == resource]
             self.known(
                 name,
