@@ -127,9 +127,10 @@ def in_order(objects: Sequence[ObjectMapping]) -> list[ObjectMapping]:
 
 
 @stage("transform")
-def draft(run: Run, result: Result) -> None:
-    """Make the drafts of what was chosen, or of everything."""
-    only = frozenset(result.sample.chosen) if result.sample else None
+def draft(run: Run, result: Result, only: frozenset[str] | None = None) -> None:
+    """Make the drafts of what was chosen, of these records, or of everything."""
+    if result.sample:
+        only = frozenset(result.sample.chosen)
     objects = run.spec.active()
     transform(run, scaffolding(objects))
     transform(run, content(objects), only)
@@ -242,14 +243,14 @@ def _extract_changes(
         result.changes += find_deleted(run, yes)
 
 
-def retry_failed(run: Run) -> Result:
-    """Retry just the records that failed; the source is not read."""
+def retry_failed(run: Run, only: frozenset[str] | None = None) -> Result:
+    """Retry just the records that failed, of all or of these; the source is not read."""
     result = Result()
     begin(run)
     check_accounts(run)
     started = run.destination.now()
     result.audit = match_people(run)
-    draft(run, result)
+    draft(run, result, only)
     plan(run, result, only_failed=True)
     carry_out(run, result, yes=True)
     return verify(run, result, writes_of(written(run)), since=started)

@@ -23,7 +23,7 @@ from engine.errors import (
     Unavailable,
     UsageError,
 )
-from engine.library.commands import delta
+from engine.library.commands import RETRY, delta, retry_failed
 from engine.library.gate import keep_small
 from engine.report import screens
 from engine.session import Run
@@ -74,7 +74,7 @@ class Choice:
         if self.changes:
             return "run --delta"
         if self.failed:
-            return "run --failed"
+            return RETRY
         return "run" if size is None else "run --sample"
 
 
@@ -163,7 +163,7 @@ def _work(
     if choice.changes:
         return delta(run, choice.yes, choice.deletions, choice.remake_fields)
     if choice.failed:
-        return stages.retry_failed(run)
+        return retry_failed(run)
 
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:

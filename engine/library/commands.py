@@ -27,6 +27,8 @@ from engine.store.links import links_of
 from engine.store.records import sample
 from engine.verify.compare import everything, records_of, writes_of
 
+RETRY = "run --failed"  # as the store remembers it
+
 
 def verify(run: Run, spec: Path, environment: str) -> Result:
     """Read back what was written: a sample's records where only samples were, or everything."""
@@ -46,16 +48,32 @@ def verify(run: Run, spec: Path, environment: str) -> Result:
         return pipeline.verify(run, Result(), writes_of(kept))
     began = [row["command"] for row in runs if row["command"].startswith("run")]
     commands = commands or began
-    only_sample = all(command == "run --sample" for command in commands)
-    with run.store.begin() as connection:
-        judged = (
-            records_of(frozenset(sample(connection)))
-            if only_sample
-            else everything
-        )
+    chosen = _sampled(run, commands)
+    judged = everything if chosen is None else records_of(chosen)
     # drafts that no run has tried to write: a plan made them, or a sample left them alone
     untried = _planned_since(runs) or commands[-1:] == ["run --sample"]
     return pipeline.verify(run, Result(), judged, only_written=untried)
+
+
+def _sampled(run: Run, commands: Sequence[str]) -> frozenset[str] | None:
+    """The records of the sample where nothing but samples, and what had failed of them, was moved;
+    None where it was.
+    """
+    if not {"run --sample"} <= set(commands) <= {"run --sample", RETRY}:
+        return None
+    with run.store.begin() as connection:
+        return frozenset(sample(connection))
+
+
+def retry_failed(run: Run) -> Result:
+    """Retry the records that failed; after samples alone, of these."""
+    with run.store.begin() as connection:
+        commands = [
+            row["command"]
+            for row in all_runs(connection)
+            if row["id"] != run.id and row["command"].startswith("run")
+        ]
+    return pipeline.retry_failed(run, _sampled(run, commands))
 
 
 def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:

@@ -160,7 +160,7 @@ class OpenMigration:
     def retry_failed(self, *, wait: bool = False) -> RunResult:
         """Retry only the records that failed; the source is not read."""
         return self._carried_out(
-            "run --failed", pipeline.retry_failed, wait=wait
+            commands.RETRY, commands.retry_failed, wait=wait
         )
 
     def verify(self) -> RunResult:

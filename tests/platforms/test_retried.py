@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.project import Project, counting
+from tests.platforms.project import UNGATED, Project, counting
 from tests.platforms.test_skipped import LOOKED_UP
 from tests.platforms.trials import firms_and_people
 
@@ -75,3 +75,20 @@ def test_what_is_skipped_is_not_retried(serve: Serve, tmp_path: Path) -> None:
     trial.full(code=None)
     report = trial.run("--failed")
     assert [item["skipped"] for item in report["objects"]] == [0, 0]
+
+
+def test_after_a_sample_nothing_beyond_it_is_looked_at(serve: Serve, tmp_path: Path) -> None:
+    """What a retry of a sample's failures says, and a verification after it, is about the sample's records alone."""
+    trial = firms_and_people(serve, tmp_path, 60)
+    with_company(trial, LOOKED_UP)
+    for number, person in enumerate(trial.platform.tables["people"]):
+        person["firm"] = 99 if number % 2 else person["firm"]  # half of them are skipped
+    trial.platform.before.append(odd.refusing("POST", "companies", name="Firm 1"))
+    (tmp_path / UNGATED).touch()
+    first = trial.run("--sample", "6", code=1)["verdict"]
+    trial.platform.before.clear()
+    again = trial.run("--failed", code=1)
+    verified = trial.etl("verify", "--json", code=1).data()["verdict"]
+    assert 0 < first["skipped"] == again["verdict"]["skipped"] == verified["skipped"] < 6
+    keys = {item["key"] for item in again["findings"]}
+    assert len(keys) <= 6 and verified["missing"] == 0 and again["verdict"]["created"] >= 1
