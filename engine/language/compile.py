@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,8 @@ from engine.connector.addressing import addressed
 from engine.connector.load import connector_file, load_connector
 from engine.connector.model import Connector, FieldType
 from engine.errors import (
-    Code,
     Diagnostic,
     Place,
-    Severity,
     SpecError,
     UsageError,
     in_order,
@@ -31,6 +29,7 @@ from engine.language import model
 from engine.language.beyond import within_plan
 from engine.language.checks import whole
 from engine.language.expressions import Builder
+from engine.language.problems import Checking
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
 from engine.values import digest, is_empty, segments
@@ -84,10 +83,10 @@ def load_migration(
     if source is None or destination is None or faults:
         raise SpecError(in_order(problems))
     compiler = _Compiler(
-        document, path.parent, source, addressed(destination), steps
+        document, problems, path.parent, source, addressed(destination), steps
     )
     spec = compiler.spec()
-    found = in_order([*problems, *compiler.problems])
+    found = in_order(problems)
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
     return Migration(
@@ -128,15 +127,13 @@ def _option_label(written: Any) -> str:
     return str(written["label"] if isinstance(written, Mapping) else written)
 
 
-class _Compiler(msgspec.Struct):
+class _Compiler(Checking):
     """Compiles one spec document into one Spec, collecting problems on the way."""
 
-    document: Document
     folder: Path
     source: Connector
     destination: Connector
     steps: Steps
-    problems: list[Diagnostic] = msgspec.field(default_factory=list)
     templates: dict[str, str] = msgspec.field(default_factory=dict)
     builders: dict[str, Builder] = msgspec.field(default_factory=dict)
     done: dict[str, model.ObjectMapping] = msgspec.field(default_factory=dict)
@@ -160,30 +157,6 @@ class _Compiler(msgspec.Struct):
         found: Mapping[str, Any] = self.document.data.get("settings", {})
         return found
 
-    def problem(
-        self,
-        keys: Keys,
-        code: Code,
-        problem: str,
-        advice: str = "",
-        severity: Severity = "error",
-    ) -> None:
-        self.problems.append(
-            self.document.problem(keys, code, problem, advice, severity)
-        )
-
-    def known(
-        self,
-        name: str,
-        words: Iterable[str],
-        keys: Keys,
-        code: Code,
-        problem: str,
-    ) -> None:
-        """A name must be one of these words."""
-        if name not in words:
-            self.problem(keys, code, problem, suggest(name, list(words)))
-
     def spec(self) -> model.Spec:
         data = self.document.data
         self._plans(data)
@@ -193,8 +166,8 @@ class _Compiler(msgspec.Struct):
         )
         self.problems += told
         data = self.document.data
-        self.custom = self._custom_fields(data.get("custom_fields", {}))
-        self._labels(self.custom)
+        self._custom_fields(data.get("custom_fields", {}))
+        self._labels()
         native = self._native_options(data.get("native_options", {}))
         users = self._users(data.get("users"))
         self.take = self._take(data.get("take", {}))
@@ -202,7 +175,8 @@ class _Compiler(msgspec.Struct):
         for name, item in data["objects"].items():
             self.done[name] = self._object(name, item)
         self._were(data["objects"], ("objects",), "object")
-        self._left_behind(data.get("left_behind", {}))
+        for name in data.get("left_behind", {}):
+            self._collection(name, ("left_behind", name))
         meaning = {
             **data,
             "templates": self.templates,
@@ -242,9 +216,9 @@ class _Compiler(msgspec.Struct):
         )
         return Builder(
             self.document,
+            self.problems,
             self.folder,
             scope,
-            self.problem,
             self.templates,
             ChainMap(self.people, above or {}),
             self.used,
@@ -357,15 +331,19 @@ class _Compiler(msgspec.Struct):
             self._collection(name, at)
         return tuple(name for _, name in written)
 
-    def _path_in(self, source: str, path: str, keys: Keys) -> model.Path:
-        """A path in the rows of one collection."""
-        return self._builder((source,)).path(path, keys)
+    def _builder_of(
+        self, data: Mapping[str, Any], word: str, keys: Keys
+    ) -> Builder:
+        """What reads the rows of the one collection of a section, of which it names a path."""
+        self._collection(data["from"], (*keys, "from"))
+        builder = self._builder((data["from"],))
+        builder.path(data[word], (*keys, word))
+        return builder
 
     def _users(self, data: Mapping[str, Any] | None) -> model.UserMatch | None:
         if data is None:
             return None
-        self._collection(data["from"], ("users", "from"))
-        self._path_in(data["from"], data["email"], ("users", "email"))
+        self._builder_of(data, "email", ("users",))
         rules = self.destination.users
         self.people["users"] = model.ObjectMapping(
             "users",
@@ -394,10 +372,7 @@ class _Compiler(msgspec.Struct):
             data.get("by_name", False),
         )
 
-    def _custom_fields(
-        self, data: Mapping[str, Any]
-    ) -> dict[tuple[str, str], model.CustomField]:
-        fields: dict[tuple[str, str], model.CustomField] = {}
+    def _custom_fields(self, data: Mapping[str, Any]) -> None:
         for resource, items in data.items():
             known = self.destination.resources.get(resource)
             if known is None or known.custom is None:
@@ -423,7 +398,7 @@ class _Compiler(msgspec.Struct):
                     "unsupported",
                     text,
                 )
-                fields[resource, name] = self._custom_field(
+                self.custom[resource, name] = self._custom_field(
                     resource, name, item, keys
                 )
             self._were(items, ("custom_fields", resource), "custom field")
@@ -434,24 +409,19 @@ class _Compiler(msgspec.Struct):
                     "more than one field is marked `key: true`",
                     "mark only one",
                 )
-        return fields
 
     def _custom_field(
         self, resource: str, name: str, item: Mapping[str, Any], keys: Keys
     ) -> model.CustomField:
-        options, origin = self._options(
-            item.get("options", []), (*keys, "options")
-        )
+        options = self._options(item.get("options", []), (*keys, "options"))
         return model.CustomField(
             resource,
             name,
             self.say(item["name"], (*keys, "name")),
             item["type"],
-            options,
-            origin,
             key=item.get("key", False),
             was=item.get("was", ""),
-            options_were=self._options_were(item.get("options", [])),
+            **options,
         )
 
     def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
@@ -477,12 +447,10 @@ class _Compiler(msgspec.Struct):
                     "keep it in one of them",
                 )
 
-    def _labels(
-        self, fields: Mapping[tuple[str, str], model.CustomField]
-    ) -> None:
+    def _labels(self) -> None:
         """A field is recognised by its name and type: no two may share both."""
         taken: dict[tuple[str, str, str], str] = {}
-        for (resource, name), item in fields.items():
+        for (resource, name), item in self.custom.items():
             other = taken.setdefault(
                 (resource, item.label.strip().casefold(), item.type), name
             )
@@ -498,20 +466,19 @@ class _Compiler(msgspec.Struct):
                     "rename one of them",
                 )
 
-    def _options(
-        self, data: Any, keys: Keys
-    ) -> tuple[tuple[str, ...], tuple[str, str]]:
-        if isinstance(data, list):
-            labels = [_option_label(item) for item in data]
-            said = [
-                self.say(label, (*keys, position))
-                for position, label in enumerate(labels)
-            ]
-            self._own_options(data, labels, said, keys)
-            return tuple(said), ("", "")
-        self._collection(data["from"], (*keys, "from"))
-        self._path_in(data["from"], data["label"], (*keys, "label"))
-        return (), (data["from"], data["label"])
+    def _options(self, data: Any, keys: Keys) -> dict[str, Any]:
+        """The options of a field, written one by one or taken from a collection."""
+        if not isinstance(data, list):
+            self._builder_of(data, "label", keys)
+            return {"options_from": (data["from"], data["label"])}
+        labels = [_option_label(item) for item in data]
+        said = [
+            self.say(label, (*keys, position))
+            for position, label in enumerate(labels)
+        ]
+        self._own_options(data, labels, said, keys)
+        were = self._options_were(data, labels)
+        return {"options": tuple(said), "options_were": were}
 
     def _own_options(
         self,
@@ -543,15 +510,15 @@ class _Compiler(msgspec.Struct):
                     "remove it, or remove this line",
                 )
 
-    def _options_were(self, data: Any) -> tuple[tuple[str, str], ...]:
+    def _options_were(
+        self, data: Sequence[Any], labels: Sequence[str]
+    ) -> tuple[tuple[str, str], ...]:
         """Options, each with the labels that earlier runs may have known it by: in other languages,
         or before it was renamed.
         """
         found = []
-        listed = data if isinstance(data, list) else []
-        labels = [_option_label(item) for item in listed]
         taken = {self.words.get(label, label) for label in labels}
-        for item, label in zip(listed, labels, strict=True):
+        for item, label in zip(data, labels, strict=True):
             now = self.words.get(label, label)
             languages = self.catalogues.values()
             were = [label, *(words.get(label, label) for words in languages)]
@@ -565,34 +532,19 @@ class _Compiler(msgspec.Struct):
         self, data: Mapping[str, Any]
     ) -> tuple[model.NativeOptions, ...]:
         found = []
+        enums = [
+            f"{r}.{f}"
+            for r, res in self.destination.resources.items()
+            for f, t in res.fields.items()
+            if t.options
+        ]
         for target, item in data.items():
             resource, _, field = target.partition(".")
             keys: Keys = ("native_options", target)
-            known = self.destination.resources.get(resource)
-            if (
-                known is None
-                or field not in known.fields
-                or not known.fields[field].options
-            ):
-                enums = [
-                    f"{r}.{f}"
-                    for r, res in self.destination.resources.items()
-                    for f, t in res.fields.items()
-                    if t.options
-                ]
-                self.problem(
-                    keys,
-                    "unknown-field",
-                    f"{target!r} is not a built-in field with options",
-                    suggest(target, enums),
-                )
-                continue
-            options, origin = self._options(item, keys)
-            found.append(
-                model.NativeOptions(
-                    resource, field, options, origin, self._options_were(item)
-                )
-            )
+            text = f"{target!r} is not a built-in field with options"
+            if self.known(target, enums, keys, "unknown-field", text):
+                options = self._options(item, keys)
+                found.append(model.NativeOptions(resource, field, **options))
         return tuple(found)
 
     def _pipelines(self, data: Mapping[str, Any]) -> None:
@@ -669,9 +621,7 @@ class _Compiler(msgspec.Struct):
                 stages["label"],
                 stages.get("order", ""),
             )
-            self._collection(source, (*keys, "from"))
-            builder = self._builder((source,))
-            builder.path(label, (*keys, "label"))
+            builder = self._builder_of(stages, "label", keys)
             if order:
                 builder.path(order, (*keys, "order"))
             when = builder.optional(stages, "where", keys)
@@ -740,20 +690,14 @@ class _Compiler(msgspec.Struct):
             for target, item in data["fields"].items()
         }
         resource = self._complete(data["to"], fields, keys)
-        for position, target in enumerate(data.get("unless_empty", ())):
-            place = (*keys, "unless_empty", position)
+        needed = data.get("unless_empty", [])
+        match, at, ignoring = _match(data.get("match", []))
+        for place, target in [
+            *several(needed, (*keys, "unless_empty")),
+            *several(match, (*keys, *at)),
+        ]:
             text = f"{target!r} is not one of this object's fields"
             self.known(target, fields, place, "unknown-field", text)
-        match, ignoring = _match(data.get("match", ()))
-        for position, target in enumerate(match):
-            at = ("fields",) if isinstance(data["match"], dict) else ()
-            self.known(
-                target,
-                fields,
-                (*keys, "match", *at, position),
-                "unknown-field",
-                f"{target!r} is not one of this object's fields",
-            )
         return model.ObjectMapping(
             name=name,
             sources=sources,
@@ -764,8 +708,8 @@ class _Compiler(msgspec.Struct):
             related=related,
             children=children,
             each=each,
-            match=match,
-            ignoring=ignoring,
+            match=tuple(match),
+            ignoring=tuple(ignoring),
             enabled=self._enabled(
                 data.get("enabled", True), builder, (*keys, "enabled")
             ),
@@ -775,7 +719,7 @@ class _Compiler(msgspec.Struct):
             keys=keys,
             on_delete=data.get("on_delete", "report"),
             was=data.get("was", ""),
-            unless_empty=tuple(data.get("unless_empty", ())),
+            unless_empty=tuple(needed),
         )
 
     def _sources(
@@ -1049,17 +993,15 @@ class _Compiler(msgspec.Struct):
         """Exported tables; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():
-            self.known(
+            if not self.known(
                 item["object"],
                 self.builders,
                 ("exports", name, "object"),
                 "unknown-object",
                 f"there is no object {item['object']!r}",
-            )
-            builder = self.builders.get(item["object"])
-            if builder is None:
+            ):
                 continue
-            columns = {}
+            builder, columns = self.builders[item["object"]], {}
             for heading, column in item["columns"].items():
                 at = "exports", name, "columns", heading
                 said = self.say(heading, at)
@@ -1074,15 +1016,12 @@ class _Compiler(msgspec.Struct):
             found.append(model.Export(name, item["object"], columns))
         return tuple(found)
 
-    def _left_behind(self, data: Mapping[str, str]) -> None:
-        for name in data:
-            self._collection(name, ("left_behind", name))
 
-
-def _match(written: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and the differences in them
-    that do not count.
+def _match(written: Any) -> tuple[Sequence[str], Keys, Sequence[str]]:
+    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, where they stand, and the
+    differences in them that do not count.
     """
     if isinstance(written, dict):
-        return tuple(written["fields"]), tuple(written.get("ignoring", ()))
-    return tuple(written), ()
+        at = ("match", "fields")
+        return written["fields"], at, written.get("ignoring", ())
+    return written, ("match",), ()

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from engine.config.document import Document, Keys, several
+from engine.config.document import Keys, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Code, Severity
+from engine.errors import Code
 from engine.language import model, templates, typecheck
+from engine.language.problems import Checking, Fault
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import is_empty, segments, without
@@ -35,7 +36,7 @@ HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
 
 
-def _unfixed(wanted: Any) -> typecheck.Fault | None:
+def _unfixed(wanted: Any) -> Fault | None:
     """Why a record's value cannot be compared with this: what it names is not looked up."""
     for item in wanted if isinstance(wanted, list) else [wanted]:
         name = item.partition(".")[0] if isinstance(item, str) else ""
@@ -48,13 +49,11 @@ def _unfixed(wanted: Any) -> typecheck.Fault | None:
     return None
 
 
-class Builder(msgspec.Struct):
+class Builder(Checking):
     """Compiles the expressions of one object; problems are told."""
 
-    document: Document
     folder: Path
     scope: Scope
-    problem: Callable[..., None]  # is told of each mistake
     templates: dict[str, str]
     done: Mapping[str, model.ObjectMapping] = msgspec.field(
         default_factory=dict
@@ -63,15 +62,6 @@ class Builder(msgspec.Struct):
     # the chosen language: its words, and what a text of a template is in it
     words: Mapping[str, str] = {}
     say: Callable[[str, Keys], str] = lambda text, _: text
-
-    def fault(
-        self,
-        keys: Keys,
-        fault: typecheck.Fault | None,
-        severity: Severity = "error",
-    ) -> None:
-        if fault:
-            self.problem(keys, *fault, severity)
 
     # -- paths and conditions
 
@@ -125,15 +115,10 @@ class Builder(msgspec.Struct):
     def _setting(self, text: str, keys: Keys) -> FieldType:
         name = text.removeprefix("$settings.")
         self.settings_used.add(name)
-        if name not in self.scope.settings:
-            self.problem(
-                keys,
-                "unknown-name",
-                f"there is no setting {name!r}",
-                suggest(name, list(self.scope.settings)),
-            )
-            return FieldType("any")
-        return kind_of(self.scope.settings[name])
+        settings, problem = self.scope.settings, f"there is no setting {name!r}"
+        if self.known(name, settings, keys, "unknown-name", problem):
+            return kind_of(settings[name])
+        return FieldType("any")
 
     def condition(self, data: Any, keys: Keys) -> model.Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""
@@ -185,7 +170,7 @@ class Builder(msgspec.Struct):
             tests.append(model.Test(path, op, value))
         return tests
 
-    def _comparison(self, keys: Keys, fault: typecheck.Fault | None) -> None:
+    def _comparison(self, keys: Keys, fault: Fault | None) -> None:
         """A type that never fits is an error; options are a warning, as the connector's list may be
         outdated.
         """
@@ -372,13 +357,13 @@ class Builder(msgspec.Struct):
                 "pass them to a step: using: ...",
             )
         for name in data if shape else ():
-            if name not in (shape or {}):
-                self.problem(
-                    (*keys, name),
-                    "unknown-field",
-                    f"the field has no part {name!r}",
-                    suggest(name, list(shape or {})),
-                )
+            self.known(
+                name,
+                shape or {},
+                (*keys, name),
+                "unknown-field",
+                f"the field has no part {name!r}",
+            )
         moving = kind if kind and kind.kind == "moving" else None
         values = {
             name: self.expression(
@@ -528,11 +513,12 @@ class Builder(msgspec.Struct):
                 "a lookup may only name objects above it: move that one up",
             )
         else:
-            self.problem(
+            self.known(
+                name,
+                {**self.done, "users": None},
                 keys,
                 "unknown-object",
                 f"there is no object {name!r}",
-                suggest(name, [*{**self.done, "users": None}]),
             )
         return False
 
@@ -577,7 +563,7 @@ class Builder(msgspec.Struct):
                     keys,
                     "unknown-field",
                     f"{source} have no field {on!r}",
-                    suggest(on, list(resource.fields if resource else ())),
+                    suggest(on, resource.fields if resource else ()),
                 )
 
     def _reaches(
@@ -602,7 +588,7 @@ class Builder(msgspec.Struct):
 
     def apart(
         self, path: model.Path, sources: Sequence[str], several: bool
-    ) -> typecheck.Fault | None:
+    ) -> Fault | None:
         """Why a path cannot name a row of these collections."""
         kind = (
             self.scope.find(path.segments).kind

@@ -155,7 +155,7 @@ def _walk(  # noqa: PLR0911
                 return Found(
                     code="unknown-field",
                     problem=text,
-                    advice=suggest(by[0], list(kind.shape)),
+                    advice=suggest(by[0], kind.shape),
                 )
             several = several or part == "*"
             kind = FieldType("object", kind.shape) if kind.shape else ANY

@@ -119,7 +119,7 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
             yield Fault(
                 "unknown-name",
                 f"there is no setting {path[1]!r}",
-                suggest(path[1], list(scope.settings)),
+                suggest(path[1], scope.settings),
                 line,
             )
         elif path[0] not in (*SPECIAL, "range"):

@@ -12,10 +12,9 @@ from engine.connector.model import FieldType
 from engine.connector.typed import Misfit, as_declared, as_text
 from engine.errors import Code
 from engine.language.model import CustomField
+from engine.language.problems import Fault
 from engine.language.scope import NUMBERS, TEXTS
 from engine.values import flag, word
-
-Fault = tuple[Code, str, str]  # its kind, the problem, and advice
 
 _NO_FILE: Fault = (
     "wrong-type",
