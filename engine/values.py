@@ -23,6 +23,10 @@ import msgspec
 
 Json = Any
 Segments = tuple[str | int, ...]
+Names = tuple[str, ...]
+Row = Mapping[
+    str, Any
+]  # a row as a platform shows it, a body, any other JSON object
 T = TypeVar("T")
 
 # a place in a list: by number, all of them, the one with this value
@@ -113,6 +117,11 @@ def _collect(value: Json, rest: Segments) -> list[Json]:
     if "*" in rest:
         found = [item for inner in found for item in inner or ()]
     return [item for item in found if not is_empty(item)]
+
+
+def as_list(value: Json) -> list[Json]:
+    """A value, or each of a list of values."""
+    return value if isinstance(value, list) else [value]
 
 
 def is_empty(value: Json) -> bool:

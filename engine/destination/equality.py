@@ -6,12 +6,12 @@ import html
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.model import FieldType
-from engine.values import flag, is_empty
+from engine.values import Row, flag, is_empty
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 # kinds whose text may be a number
@@ -83,8 +83,8 @@ def _compared(
 
 
 def _objects(
-    wanted: Mapping[str, Any],
-    live: Mapping[str, Any],
+    wanted: Row,
+    live: Row,
     field_type: FieldType | None,
     same: Same,
 ) -> bool:

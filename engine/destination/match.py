@@ -17,7 +17,7 @@ from msgspec import structs
 
 from engine.connector.model import FieldType
 from engine.destination.rows import Row, RowCodec
-from engine.values import digest, folded, grouped, is_empty, word
+from engine.values import Names, digest, folded, grouped, is_empty, word
 
 # kinds whose values agree only where they are equal
 EXACT = ("text", "integer", "id", "reference")
@@ -41,16 +41,16 @@ class Wanted(msgspec.Struct, frozen=True):
 
     key: str
     values: Row
-    fields: tuple[str, ...]
+    fields: Names
 
     @property
-    def filled(self) -> tuple[str, ...]:
+    def filled(self) -> Names:
         """The distinguishing fields that have a value."""
         return tuple(
             name for name in self.fields if not is_empty(self.values.get(name))
         )
 
-    def parents(self, codec: RowCodec) -> tuple[str, ...]:
+    def parents(self, codec: RowCodec) -> Names:
         """The distinguishing fields with a value that refer to other rows."""
         return tuple(name for name in self.filled if codec.names_parent(name))
 
@@ -193,7 +193,7 @@ def match(
     Only rows beside the same parents are compared, so the work grows with the children of one
     parent, not with the size of the collection.
     """
-    waiting: dict[tuple[str, ...], list[Wanted]] = {}
+    waiting: dict[Names, list[Wanted]] = {}
     for item in wanted:
         waiting.setdefault(item.parents(codec), []).append(item)
 
@@ -217,7 +217,7 @@ def all_sent(key: str, body: Row, draft: Row, codec: RowCodec) -> Wanted:
     return Wanted(key, field_values(codec, body, tuple(draft)), tuple(draft))
 
 
-def fields_of(sent: Iterable[Wanted]) -> tuple[str, ...]:
+def fields_of(sent: Iterable[Wanted]) -> Names:
     """The fields in which at least one of them was sent."""
     return tuple(dict.fromkeys(name for one in sent for name in one.fields))
 
@@ -226,7 +226,7 @@ def told_apart(
     codec: RowCodec,
     sent: Sequence[Wanted],
     rows: Sequence[Row],
-    fields: tuple[str, ...],
+    fields: Names,
 ) -> dict[str, Row]:
     """The row of each key by these fields, as far as no other can be it and it stands for no
     other.
@@ -267,7 +267,7 @@ def rows_beside(
     codec: RowCodec, wanted: Sequence[Wanted], rows: Sequence[Row]
 ) -> list[Row]:
     """The rows that name the same parents as one that is wanted: no other can be it."""
-    places: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    places: dict[Names, set[tuple[str, ...]]] = {}
     for item in wanted:
         parents = item.parents(codec)
         places.setdefault(parents, set()).add(_place(item.values, parents))
@@ -284,7 +284,7 @@ def rows_beside(
 def _by_rule(
     codec: RowCodec,
     rule: Rule,
-    parents: tuple[str, ...],
+    parents: Names,
     items: Sequence[Wanted],
     free: list[Row],
     found: dict[str, Row],

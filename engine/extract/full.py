@@ -35,7 +35,7 @@ from engine.store.records import (
     stream,
     tally_of,
 )
-from engine.values import collection_of, digest, id_in, key_of
+from engine.values import Names, collection_of, digest, id_in, key_of
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
 def _collection(
     run: Run,
     name: str,
-    fields: tuple[str, ...],
+    fields: Names,
     cursor: Cursor | None,
     max_pages: int | None,
 ) -> Reading:
@@ -183,7 +183,7 @@ def _begun_again(
 def save(
     run: Run,
     name: str,
-    fields: tuple[str, ...],
+    fields: Names,
     page: Rows,
     cursor: Cursor,
     tally: Tally,
@@ -218,9 +218,7 @@ def save(
     return cursor, tally
 
 
-def index(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor
-) -> Cursor:
+def index(run: Run, name: str, fields: Names, cursor: Cursor) -> Cursor:
     """A changed spec finds records by other fields: index what is staged, without a call."""
     for batch in stream(run.store, name):
         with run.store.begin() as connection:

@@ -7,7 +7,7 @@ row that did is staged anew with its details as they were, which are then read a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from engine.language.model import ObjectMapping, Spec
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Record, all_cursors, save_page, stream
-from engine.values import batches, segments, well_formed
+from engine.values import Names, Row, batches, segments, well_formed
 
 # records whose details are saved together: as many are read twice after a kill
 AT_ONCE = 20
@@ -34,12 +34,12 @@ class PendingReads(msgspec.Struct, frozen=True):
     """Records of a collection that are still to be read by themselves, and what that costs."""
 
     collection: str
-    fields: tuple[str, ...]
+    fields: Names
     calls: int
     cost: float
 
 
-def detailed(spec: Spec, source: Connector) -> dict[str, tuple[str, ...]]:
+def detailed(spec: Spec, source: Connector) -> dict[str, Names]:
     """Collections of which the spec reads a field that their list does not hold, with all such
     fields.
     """
@@ -64,7 +64,7 @@ def _fields_read(mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
     """Collections and their fields that an object reads, its own and those beside it; templates
     write `_` for `-`.
     """
-    beside: dict[str, tuple[str, ...]] = {
+    beside: dict[str, Names] = {
         name: related.sources for name, related in mapping.related.items()
     }
     beside |= {
@@ -94,7 +94,7 @@ def pending_reads(run: Run) -> list[PendingReads]:
 def _waiting(
     run: Run,
     name: str,
-    fields: tuple[str, ...],
+    fields: Names,
     only: frozenset[str] | None = None,
 ) -> Iterator[Record]:
     for batch in stream(run.store, name, only):
@@ -138,9 +138,7 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
     return done
 
 
-def _read(
-    run: Run, fields: tuple[str, ...], record: Record
-) -> dict[str, Any] | None:
+def _read(run: Run, fields: Names, record: Record) -> dict[str, Any] | None:
     """The row itself; None where the answer is refused, or is not that row, which is reported."""
     kind = run.migration.source.resources[record.collection]
     try:
@@ -156,8 +154,8 @@ def _read(
 def _fault(
     kind: Resource,
     record: Record,
-    row: Mapping[str, Any] | None,
-    fields: tuple[str, ...],
+    row: Row | None,
+    fields: Names,
 ) -> str:
     """Why what was read is not the record's own row; "" where it is."""
     if row is None:
@@ -171,18 +169,14 @@ def _fault(
     return "the answer holds no row" if row.keys().isdisjoint(proof) else ""
 
 
-def _joined(
-    record: Record, row: Mapping[str, Any], fields: tuple[str, ...]
-) -> Record:
+def _joined(record: Record, row: Row, fields: Names) -> Record:
     details = {name: row.get(name) for name in fields}
     whole = well_formed({**row, **record.body, **details})
     whole.pop(UNREAD, None)
     return structs.replace(record, body=whole)
 
 
-def _report(
-    run: Run, record: Record, fields: tuple[str, ...], why: str
-) -> None:
+def _report(run: Run, record: Record, fields: Names, why: str) -> None:
     kept = (
         "stays as it was read before" if UNREAD in record.body else "is missing"
     )

@@ -47,6 +47,7 @@ from engine.store.records import (
     stream_unlisted,
     tally_of,
 )
+from engine.values import Names
 
 # seconds: what is listed from now on is later than what was, whatever our clock says
 TICK = 0.001
@@ -106,7 +107,7 @@ def _mapped(run: Run) -> set[str]:
 
 
 def _collection(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, whole: bool
+    run: Run, name: str, fields: Names, cursor: Cursor, whole: bool
 ) -> Changes:
     operation = run.migration.source.resources[name].operations["list"]
     fields = tuple(sorted({*fields, *cursor.indexed}))
@@ -149,7 +150,7 @@ def _left_out(run: Run, name: str) -> list[str]:
 
 
 def _compared(
-    run: Run, fields: tuple[str, ...], changes: Changes, left_out: list[str]
+    run: Run, fields: Names, changes: Changes, left_out: list[str]
 ) -> Changes:
     """Read the list as a whole; a filter or an order that left out what is there is remembered,
     and no longer used.
@@ -173,7 +174,7 @@ def _compared(
 
 
 def _take(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: How
+    run: Run, name: str, fields: Names, cursor: Cursor, how: How
 ) -> Changes:
     """Stage what differs from what is known, each page in a transaction with what the reading
     has shown.
@@ -239,7 +240,7 @@ def _take(
 def _stage(
     run: Run,
     connection: sa.Connection,
-    fields: tuple[str, ...],
+    fields: Names,
     cursor: Cursor,
     found: list[Record],
     deleted: set[str],

@@ -33,6 +33,8 @@ from engine.store.records import (
     other_rows,
 )
 from engine.values import (
+    Names,
+    Row,
     dig,
     digest,
     fits_index,
@@ -68,7 +70,7 @@ def cursors_of(run: Run) -> dict[str, Cursor]:
         return all_cursors(connection)
 
 
-def usable_id(resource: Resource, row: Mapping[str, Any]) -> str:
+def usable_id(resource: Resource, row: Row) -> str:
     """The id of a row; "" where a field of it holds no plain value, or it is longer than a key may
     be.
     """
@@ -117,7 +119,7 @@ def keyed(
     return Keyed(records, found.count(""))
 
 
-def _record(collection: str, row_id: str, row: Mapping[str, Any]) -> Record:
+def _record(collection: str, row_id: str, row: Row) -> Record:
     whole = well_formed(dict(row))
     return Record(
         collection, key_of(collection, row_id), whole, 0, digest(whole)
@@ -290,7 +292,7 @@ def alive(
     return [row for row in rows if not _says_so(run, resource, row)]
 
 
-def _says_so(run: Run, resource: Resource, row: Mapping[str, Any]) -> bool:
+def _says_so(run: Run, resource: Resource, row: Row) -> bool:
     """Whether a row says that it is deleted: by a yes, by a moment, or by who did it.
 
     What else stands there, as the field's type is declared, does not say so, which is reported.
@@ -342,7 +344,7 @@ def is_deleted(run: Run, name: str, key: str) -> bool:
 
 
 def entries(
-    run: Run, found: Iterable[Record], fields: tuple[str, ...]
+    run: Run, found: Iterable[Record], fields: Names
 ) -> list[tuple[str, str, str, str]]:
     """Who points at whom through the given fields; a list points at each that it names."""
     pattern = run.migration.source.reference.pattern
@@ -396,7 +398,7 @@ def can_look(resource: Resource) -> bool:
 
 
 def rows_now(
-    client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]
+    client: Client, resource: Resource, bodies: Mapping[str, Row]
 ) -> dict[str, dict[str, Any]]:
     """Rows by id; through the parents their bodies name where the platform lists them only there.
 
@@ -423,7 +425,7 @@ def rows_now(
     return found
 
 
-def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
+def reaches(rows: Iterable[Row], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a
     stamp proves nothing.
     """

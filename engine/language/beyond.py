@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-from engine.config.document import Document, Keys
+from engine.config.document import Document, Keys, Section
 from engine.connector.model import Connector
 from engine.errors import Diagnostic
 
@@ -70,9 +70,7 @@ def within_plan(
     return found, problems
 
 
-def _by_importance(
-    data: Mapping[str, Any], rules: Mapping[str, Any]
-) -> list[Name]:
+def _by_importance(data: Section, rules: Section) -> list[Name]:
     """All custom fields of the spec: first those by which rows are recognised, and those of rows
     that the spec itself holds, then those that it puts first, then those that no note can be about,
     then the others in their order.
@@ -102,7 +100,7 @@ def _matched(match: Any) -> list[str]:
 
 
 def _unknown(
-    document: Document, rules: Mapping[str, Any], destination: Connector
+    document: Document, rules: Section, destination: Connector
 ) -> Iterator[Diagnostic]:
     """Names in the rules that lead nowhere."""
     fields = document.data.get("custom_fields", {})
@@ -141,8 +139,8 @@ def _unknown(
 
 
 def _objects(
-    data: Mapping[str, Any],
-    note: Mapping[str, Any],
+    data: Section,
+    note: Section,
     left: frozenset[Name],
     say: Say,
 ) -> tuple[dict[str, Any], dict[Keys, Keys]]:
@@ -202,7 +200,7 @@ def _objects(
 
 
 def _labels(
-    data: Mapping[str, Any], resource: str, targets: Sequence[str], say: Say
+    data: Section, resource: str, targets: Sequence[str], say: Say
 ) -> dict[str, str]:
     """What each field is called in the notes: two of one name are told apart by their own."""
     fields = data["custom_fields"].get(resource, {})
@@ -218,7 +216,7 @@ def _labels(
 
 
 def _options(
-    data: Mapping[str, Any], resource: str, target: str, say: Say
+    data: Section, resource: str, target: str, say: Say
 ) -> dict[str, str]:
     """The options that the spec gives a field, each as people read it."""
     name = target.removeprefix("custom.")
@@ -244,7 +242,7 @@ def _in_words(written: Any, options: Mapping[str, str]) -> Any:
 
 
 def _part_in_words(
-    written: Mapping[str, Any], key: str, value: Any, options: Mapping[str, str]
+    written: Section, key: str, value: Any, options: Mapping[str, str]
 ) -> Any:
     """The same of one part; paths, conditions and what steps or a map get stay as they are."""
     if key == "map":

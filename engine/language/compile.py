@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config.document import Document, Keys, parse, read, several
+from engine.config.document import Document, Keys, Section, parse, read, several
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.config.variables import expand
@@ -32,7 +32,7 @@ from engine.language.expressions import Builder
 from engine.language.problems import Checking
 from engine.language.scope import NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
-from engine.values import digest, is_empty, segments
+from engine.values import Names, Row, digest, is_empty, segments
 from transforms.found import SHIPPED, Steps
 from transforms.own import steps_beside
 
@@ -152,9 +152,9 @@ class _Compiler(Checking):
     words: Mapping[str, str] = {}
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Section:
         """The settings as written."""
-        found: Mapping[str, Any] = self.document.data.get("settings", {})
+        found: Section = self.document.data.get("settings", {})
         return found
 
     def spec(self) -> model.Spec:
@@ -204,7 +204,7 @@ class _Compiler(Checking):
 
     def _builder(
         self,
-        sources: tuple[str, ...],
+        sources: Names,
         above: dict[str, model.ObjectMapping] | None = None,
     ) -> Builder:
         scope = Scope(
@@ -228,7 +228,7 @@ class _Compiler(Checking):
 
     # -- the parts of a spec, in the order they stand in it
 
-    def _plans(self, data: Mapping[str, Any]) -> None:
+    def _plans(self, data: Section) -> None:
         for side, connector in (
             ("source", self.source),
             ("destination", self.destination),
@@ -322,25 +322,21 @@ class _Compiler(Checking):
             f"{self.source.title} has no collection {name!r}",
         )
 
-    def _collections(
-        self, data: Mapping[str, Any], keys: Keys
-    ) -> tuple[str, ...]:
+    def _collections(self, data: Section, keys: Keys) -> Names:
         """The collection of a section, or its several collections."""
         written = several(data["from"], (*keys, "from"))
         for at, name in written:
             self._collection(name, at)
         return tuple(name for _, name in written)
 
-    def _builder_of(
-        self, data: Mapping[str, Any], word: str, keys: Keys
-    ) -> Builder:
+    def _builder_of(self, data: Section, word: str, keys: Keys) -> Builder:
         """What reads the rows of the one collection of a section, of which it names a path."""
         self._collection(data["from"], (*keys, "from"))
         builder = self._builder((data["from"],))
         builder.path(data[word], (*keys, word))
         return builder
 
-    def _users(self, data: Mapping[str, Any] | None) -> model.UserMatch | None:
+    def _users(self, data: Section | None) -> model.UserMatch | None:
         if data is None:
             return None
         self._builder_of(data, "email", ("users",))
@@ -372,7 +368,7 @@ class _Compiler(Checking):
             data.get("by_name", False),
         )
 
-    def _custom_fields(self, data: Mapping[str, Any]) -> None:
+    def _custom_fields(self, data: Section) -> None:
         for resource, items in data.items():
             known = self.destination.resources.get(resource)
             if known is None or known.custom is None:
@@ -411,7 +407,7 @@ class _Compiler(Checking):
                 )
 
     def _custom_field(
-        self, resource: str, name: str, item: Mapping[str, Any], keys: Keys
+        self, resource: str, name: str, item: Section, keys: Keys
     ) -> model.CustomField:
         options = self._options(item.get("options", []), (*keys, "options"))
         return model.CustomField(
@@ -424,7 +420,7 @@ class _Compiler(Checking):
             **options,
         )
 
-    def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
+    def _were(self, items: Section, keys: Keys, kind: str) -> None:
         """A former name must be unused now, and claimed only once."""
         taken: dict[str, str] = {}
         for name, item in items.items():
@@ -528,9 +524,7 @@ class _Compiler(Checking):
             found += [(now, was) for was in were if was not in taken]
         return tuple(found)
 
-    def _native_options(
-        self, data: Mapping[str, Any]
-    ) -> tuple[model.NativeOptions, ...]:
+    def _native_options(self, data: Section) -> tuple[model.NativeOptions, ...]:
         found = []
         enums = [
             f"{r}.{f}"
@@ -547,7 +541,7 @@ class _Compiler(Checking):
                 found.append(model.NativeOptions(resource, field, **options))
         return tuple(found)
 
-    def _pipelines(self, data: Mapping[str, Any]) -> None:
+    def _pipelines(self, data: Section) -> None:
         """Pipelines and stages become ordinary objects; their rows are adopted or created."""
         rules = self.destination.pipelines
         if not data:
@@ -585,7 +579,7 @@ class _Compiler(Checking):
             self.done[f"pipelines.{key}"] = self._stages(key, item)
 
     def _twice(
-        self, rows: Sequence[Mapping[str, Any]], at: int, what: str, keys: Keys
+        self, rows: Sequence[Row], at: int, what: str, keys: Keys
     ) -> None:
         """Report a row that is called like one before it, be it in a language."""
         called = rows[at]["name"]
@@ -597,7 +591,7 @@ class _Compiler(Checking):
                 "rename one of them",
             )
 
-    def _stages(self, key: str, item: Mapping[str, Any]) -> model.ObjectMapping:
+    def _stages(self, key: str, item: Section) -> model.ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
         assert rules is not None
         keys: Keys = ("pipelines", key, "stages")
@@ -606,7 +600,7 @@ class _Compiler(Checking):
             model.Lookup((PIPELINES,), model.Const(key), on_miss="fail"),
             keys,
         )
-        rows: tuple[Mapping[str, Any], ...] = ()
+        rows: tuple[Row, ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
             rows = tuple(
@@ -643,9 +637,7 @@ class _Compiler(Checking):
 
     # -- one object
 
-    def _object(
-        self, name: str, data: Mapping[str, Any]
-    ) -> model.ObjectMapping:
+    def _object(self, name: str, data: Section) -> model.ObjectMapping:
         keys: Keys = ("objects", name)
         if name == "users":
             self.problem(
@@ -723,8 +715,8 @@ class _Compiler(Checking):
         )
 
     def _sources(
-        self, name: str, data: Mapping[str, Any], keys: Keys
-    ) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
+        self, name: str, data: Section, keys: Keys
+    ) -> tuple[Names, tuple[Row, ...]]:
         """The collections of an object, or the rows written in it."""
         if "rows" in data:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
@@ -732,7 +724,7 @@ class _Compiler(Checking):
             return (f"$rows.{name}",), tuple(data["rows"])
         return self._collections(data, keys), ()
 
-    def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
+    def _row_ids(self, rows: Sequence[Row], keys: Keys) -> None:
         taken: dict[str, int] = {}
         for position, row in enumerate(rows):
             found = row.get("id")
@@ -791,9 +783,7 @@ class _Compiler(Checking):
         builder.path(written, keys)
         return builder.flag(written.removeprefix("$settings."))
 
-    def _own_names(
-        self, data: Mapping[str, Any], scope: Scope, keys: Keys
-    ) -> None:
+    def _own_names(self, data: Section, scope: Scope, keys: Keys) -> None:
         """Names defined beside the record's fields: each is unique, and shadows no field."""
         own = (
             replace(scope, related={}, children={}, each=None).shape(
@@ -838,7 +828,7 @@ class _Compiler(Checking):
             taken.add(name)
 
     def _related(
-        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+        self, data: Section, keys: Keys, builder: Builder
     ) -> model.Related:
         sources = self._collections(data, keys)
         by = builder.path(data["by"], (*keys, "by"))
@@ -867,7 +857,7 @@ class _Compiler(Checking):
                 )
 
     def _children(
-        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+        self, data: Section, keys: Keys, builder: Builder
     ) -> model.Children:
         source = data["from"]
         self._collection(source, (*keys, "from"))
@@ -911,9 +901,7 @@ class _Compiler(Checking):
             )
         return model.Children(source, data["on"], None, where)
 
-    def _each(
-        self, data: Mapping[str, Any], keys: Keys, builder: Builder
-    ) -> model.Each:
+    def _each(self, data: Section, keys: Keys, builder: Builder) -> model.Each:
         path, kind = builder.lead(data["path"], (*keys, "path"))
         if kind.kind not in ("list", "any"):
             self.problem(
@@ -989,7 +977,7 @@ class _Compiler(Checking):
             one_of_plan={plan: fewer} if fewer else {},
         )
 
-    def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
+    def _exports(self, data: Section) -> tuple[model.Export, ...]:
         """Exported tables; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():

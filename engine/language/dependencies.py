@@ -19,12 +19,12 @@ from engine.language.model import (
     Spec,
     Template,
 )
-from engine.values import segments
+from engine.values import Names, segments
 
 Use = Literal["value", "link", "owner", "stage"]  # what a field is read for
 
 
-def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
+def needed(spec: Spec) -> dict[str, Names]:
     """Every collection the spec reads, with the fields that other records are found by."""
     found: dict[str, set[str]] = {}
     for name, *links in _needs(spec):
@@ -33,7 +33,7 @@ def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(fields)) for name, fields in found.items()}
 
 
-def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
+def _needs(spec: Spec) -> Iterator[Names]:
     """A collection, then the fields others are found by."""
     if spec.users:
         yield (spec.users.source,)
@@ -194,7 +194,7 @@ def _use_of(spec: Spec, lookup: Lookup) -> Use:
     return "stage" if scaffold else "link"
 
 
-def _placed(mapping: ObjectMapping, text: str) -> tuple[tuple[str, ...], str]:
+def _placed(mapping: ObjectMapping, text: str) -> tuple[Names, str]:
     """The collections whose rows a path leads to, and where it leads in them."""
     head = str(segments(text)[0])
     if head.startswith("$"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.config.document import Keys, several
+from engine.config.document import Keys, Section, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
 from engine.errors import Code
@@ -19,7 +19,7 @@ from engine.language import model, templates, typecheck
 from engine.language.problems import Checking, Fault
 from engine.language.scope import NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
-from engine.values import is_empty, segments, without
+from engine.values import as_list, is_empty, segments, without
 from transforms import MARKUP, PASSING
 
 # the names a path may be, and the kinds of what they lead to
@@ -38,7 +38,7 @@ TEXT = FieldType("text")
 
 def _unfixed(wanted: Any) -> Fault | None:
     """Why a record's value cannot be compared with this: what it names is not looked up."""
-    for item in wanted if isinstance(wanted, list) else [wanted]:
+    for item in as_list(wanted):
         name = item.partition(".")[0] if isinstance(item, str) else ""
         if name in SPECIAL or name == "$settings":
             return (
@@ -134,7 +134,7 @@ class Builder(Checking):
         )
 
     def optional(
-        self, data: Mapping[str, Any], word: str, keys: Keys
+        self, data: Section, word: str, keys: Keys
     ) -> model.Condition | None:
         """The condition below a word that may be left out."""
         if word in data:
@@ -266,7 +266,7 @@ class Builder(Checking):
                 return
 
     def _head(  # noqa: PLR0911
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType | None
     ) -> model.Expr:
         if "value" in data:
             return self._const(data["value"], (*keys, "value"), kind)
@@ -313,7 +313,7 @@ class Builder(Checking):
     def _words(
         self,
         path: model.Path,
-        entries: Mapping[str, Any],
+        entries: Section,
         otherwise: Any,
         keys: Keys,
     ) -> None:
@@ -338,7 +338,7 @@ class Builder(Checking):
             )
 
     def _parts(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType | None
     ) -> model.Parts:
         """Named values: an object for the field, or the input of a step."""
         shape = kind.shape if kind and kind.kind in ("object", "list") else None
@@ -374,7 +374,7 @@ class Builder(Checking):
         return model.Parts(values)
 
     def _cases(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType | None
     ) -> model.Cases:
         cases = []
         for at, item in several(data["cases"], (*keys, "cases")):
@@ -438,7 +438,7 @@ class Builder(Checking):
         return args
 
     def _map(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType | None
     ) -> model.ValueMap:
         entries = {
             word: self._const(value, (*keys, "map", word), kind).value
@@ -459,7 +459,7 @@ class Builder(Checking):
     # -- lookups
 
     def _lookup(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType | None
     ) -> model.Expr:
         written = several(data["lookup"], (*keys, "lookup"))
         names = tuple(name for _, name in written)
@@ -523,7 +523,7 @@ class Builder(Checking):
         return False
 
     def _people_only(
-        self, data: Mapping[str, Any], names: Sequence[str], keys: Keys
+        self, data: Section, names: Sequence[str], keys: Keys
     ) -> None:
         if len(names) > 1:
             self.problem(

@@ -12,7 +12,7 @@ import msgspec
 from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
 from engine.errors import Code
-from engine.values import Segments, picks
+from engine.values import Names, Segments, picks
 from transforms.found import Steps
 
 Shape = Mapping[str, FieldType]
@@ -49,18 +49,18 @@ class Scope:
     """
 
     connector: Connector
-    sources: tuple[str, ...]
+    sources: Names
     settings: Mapping[str, Any]
     steps: Steps
     # rows written in the spec, by their collection
     rows: Mapping[str, Shape] = field(default_factory=dict)
-    related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    related: Mapping[str, Names] = field(default_factory=dict)
     lists: frozenset[str] = (
         frozenset()
     )  # the related names that are lists of rows
     children: Mapping[str, str] = field(default_factory=dict)
     each: tuple[str, Segments] | None = None
-    _shapes: dict[tuple[str, ...], Shape | None] = field(
+    _shapes: dict[Names, Shape | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 

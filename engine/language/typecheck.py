@@ -14,7 +14,7 @@ from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.problems import Fault
 from engine.language.scope import NUMBERS, TEXTS
-from engine.values import flag, word
+from engine.values import as_list, flag, word
 
 _NO_FILE: Fault = (
     "wrong-type",
@@ -139,7 +139,7 @@ def _not_listed(
 ) -> Fault | None:
     where = f" on the plan {plan}" if plan else ""
     known = [option.strip() for option in options]
-    for item in value if isinstance(value, list) else [value]:
+    for item in as_list(value):
         if known and str(item).strip() not in known:
             return (
                 code,
@@ -281,7 +281,7 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
         return None
     wrong = [
         item
-        for item in (value if isinstance(value, list) else [value])
+        for item in as_list(value)
         if item is not None and not _comparable(found, item)
     ]
     if wrong:

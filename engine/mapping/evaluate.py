@@ -18,7 +18,10 @@ from engine.connector.typed import Misfit, Reader, as_declared, beyond_float
 from engine.language import jinja, model
 from engine.values import (
     LONGEST_KEY,
+    Names,
+    Row,
     as_link,
+    as_list,
     dig,
     fits_index,
     flag,
@@ -31,9 +34,8 @@ from engine.values import (
     word,
 )
 
-Query = tuple[
-    str, str, tuple[str, ...]
-]  # a collection, its field, any of these values
+Query = tuple[str, str, Names]  # a collection, its field, any of these values
+KeyedRows = Sequence[tuple[str, Row]]  # rows with their keys
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -45,7 +47,7 @@ class Source(msgspec.Struct, frozen=True):
 
     collection: str
     key: str
-    body: Mapping[str, Any]
+    body: Row
     # field -> "place: what it holds instead"
     misfits: Mapping[str, Sequence[str]] = {}
     is_read: bool = (
@@ -64,10 +66,8 @@ class LookupContext(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
     pattern: str  # how a value names a row: "host/{collection}/{id}", or ""
     objects: Mapping[str, model.ObjectMapping]
-    record: Callable[[str], Mapping[str, Any] | None]
-    pointing_at: Callable[
-        [str, str, Sequence[str]], Sequence[tuple[str, Mapping[str, Any]]]
-    ]
+    record: Callable[[str], Row | None]
+    pointing_at: Callable[[str, str, Sequence[str]], KeyedRows]
     drafted: Callable[
         [str, str], bool
     ]  # will this object have a row for this key?
@@ -76,9 +76,7 @@ class LookupContext(msgspec.Struct, frozen=True):
     user_source: str = ""
     today: str = ""  # what `$today` is: a date
 
-    def read(
-        self, collection: str, key: str, body: Mapping[str, Any]
-    ) -> Source:
+    def read(self, collection: str, key: str, body: Row) -> Source:
         """A record with its values in their types: several objects may look at it, and it is
         read once.
         """
@@ -92,7 +90,7 @@ class Provenance(msgspec.Struct, frozen=True):
     target: str
     how: str  # equal, transformed, defaulted, looked_up, constant, dropped, empty
     sources: tuple[tuple[str, Any], ...]
-    steps: tuple[str, ...]
+    steps: Names
     value: Any
     reason: str = ""
 
@@ -113,8 +111,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     state: str  # ready, skipped, failed
     reason: str
-    traces: tuple[Provenance, ...]
-    notes: tuple[Note, ...]
+    traces: tuple[Provenance, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class _Skip(Exception):
@@ -136,6 +134,11 @@ class _Story(msgspec.Struct):
     # lookups without a hit; forgotten if an alternative has one
     misses: list[Note] = []
     reason: str = ""
+
+    def lose(self, why: str) -> None:
+        """A value cannot be carried over."""
+        self.reason = why
+        self.notes.append(Note("", why))
 
 
 class _Context(msgspec.Struct):
@@ -195,9 +198,7 @@ class _Context(msgspec.Struct):
             name, _, what = text.partition(": ")
             self.told.setdefault(place + name, what)
 
-    def read(
-        self, place: str, collection: str, body: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def read(self, place: str, collection: str, body: Row) -> Row:
         """A related record as its fields are declared."""
         found = self.sight.typed(collection, body)
         self.tell(
@@ -326,7 +327,7 @@ def evaluate(
         context = _Context(mapping, source, sight, key, element, beside)
         if _is_meant(context):
             made = (
-                Evaluation(key, source.key, {}, "failed", fault, (), ())
+                Evaluation(key, source.key, {}, "failed", fault)
                 if fault
                 else _draft(context, traced)
             )
@@ -334,15 +335,8 @@ def evaluate(
                 yield made
         elif context.told:
             told = [f"{place} {what}" for place, what in context.told.items()]
-            yield Evaluation(
-                key,
-                source.key,
-                {},
-                "skipped",
-                f"its condition cannot be judged: {'; '.join(told)}",
-                (),
-                (),
-            )
+            reason = f"its condition cannot be judged: {'; '.join(told)}"
+            yield Evaluation(key, source.key, {}, "skipped", reason)
 
 
 def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
@@ -440,33 +434,28 @@ def _elements(
         return
     found = dig(source.body, each.path.segments)
     taken: set[str] = set()
-    elements = found if isinstance(found, list) else [found]
-    for position, element in enumerate([] if is_empty(found) else elements):
+    place, path = f"{source.key}#{each.name}/", each.path.text
+    for position, element in enumerate(
+        [] if is_empty(found) else as_list(found)
+    ):
         name = word(dig(element, segments(each.key)))
-        key = f"{source.key}#{each.name}/{quoted(name)}"
+        key, fault = place + quoted(name), ""
+        by_position, this = f"[{position}]", f"element {position} of {path}"
         if not isinstance(found, list):
-            yield key, element, f"{each.path.text} is not a list"
+            fault = f"{path} is not a list"
         elif not name:
-            yield (
-                f"{source.key}#{each.name}/[{position}]",
-                element,
-                f"element {position} of {each.path.text} has no {each.key}",
-            )
+            key, fault = place + by_position, f"{this} has no {each.key}"
         elif not fits_index(name):
+            key = place + by_position
             fault = (
-                f"the {each.key} of element {position} of {each.path.text} is longer"
-                f" than {LONGEST_KEY:,} bytes"
+                f"the {each.key} of {this} is longer than {LONGEST_KEY:,} bytes"
             )
-            yield f"{source.key}#{each.name}/[{position}]", element, fault
         elif key in taken:
-            yield (
-                f"{key}[{position}]",
-                element,
-                f"two elements of {each.path.text} have the {each.key} {name}",
-            )
+            key += by_position
+            fault = f"two elements of {path} have the {each.key} {name}"
         else:
             taken.add(key)
-            yield key, element, ""
+        yield key, element, fault
 
 
 def _draft(context: _Context, traced: bool) -> Evaluation:
@@ -475,17 +464,6 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
     found: list[Note] = []
     state, reason = "ready", ""
     for target, item in context.mapping.fields.items():
-        if isinstance(
-            item.expr, model.Path
-        ):  # nothing can become of it but itself
-            value = context.value(item.expr)
-            if is_empty(value):
-                value = None
-            else:
-                body[target] = value
-            if traced:
-                traces.append(_as_it_is(item, item.expr.text, value))
-            continue
         story = _Story()
         try:
             value = _evaluate(item.expr, context, story)
@@ -500,11 +478,10 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
             body[target] = value
         if traced:
             traces.append(_trace(item, story, value))
-        if story.notes or story.misses:
-            found += [
-                Note(target, note.text, note.severity)
-                for note in (*story.notes, *story.misses)
-            ]
+        found += [
+            Note(target, note.text, note.severity)
+            for note in (*story.notes, *story.misses)
+        ]
     found += [
         Note("", f"{place} is left out: {what}")
         for place, what in context.told.items()
@@ -518,12 +495,6 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
         tuple(traces),
         tuple(found),
     )
-
-
-def _as_it_is(item: model.Field, path: str, value: Any) -> Provenance:
-    if value is None:
-        return Provenance(item.target, "empty", (), (), None)
-    return Provenance(item.target, "equal", ((path, value),), (), value)
 
 
 def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
@@ -632,8 +603,7 @@ def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
         try:
             value = step.run(value)
         except ValueError as error:
-            story.reason = f"{step.name}: {error}"
-            story.notes.append(Note("", story.reason))
+            story.lose(f"{step.name}: {error}")
             value = None
     if pipe.mapping:
         value = _map(pipe, value, story)
@@ -657,8 +627,7 @@ def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
     if rules.fail:
         raise _Fail(f"the value map has no entry for {_shown(value)}")
     if rules.report and not is_empty(value):
-        story.reason = f"the value map has no entry for {_shown(value)}"
-        story.notes.append(Note("", story.reason))
+        story.lose(f"the value map has no entry for {_shown(value)}")
         return None
     if rules.otherwise is not None:
         story.marks.add("default")
@@ -689,8 +658,7 @@ def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
             or None
         )
     except ValueError as error:
-        story.reason = str(error)
-        story.notes.append(Note("", story.reason))
+        story.lose(str(error))
         return None
 
 
@@ -831,7 +799,7 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=16_384)
-def _key_named(text: str, sources: tuple[str, ...], pattern: str) -> str | None:
+def _key_named(text: str, sources: Names, pattern: str) -> str | None:
     """Records name the same rows often: their state, their category, the one in charge."""
     if pattern:
         match = reference_pattern(pattern).fullmatch(text)
@@ -885,7 +853,7 @@ def holds(
     )
 
 
-def _holds_in(condition: model.Condition, body: Mapping[str, Any]) -> bool:
+def _holds_in(condition: model.Condition, body: Row) -> bool:
     """Whether the condition holds in a record of its own."""
     return holds(condition, lambda path: dig(body, path.segments))
 

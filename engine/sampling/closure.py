@@ -6,8 +6,7 @@ rows they name, by id; rows that point at them, below them, by a filter, or in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import structs
@@ -16,11 +15,11 @@ from engine.extract.full import fetch, read_list, stage
 from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source
 from engine.language.model import ObjectMapping
-from engine.mapping.evaluate import LookupContext, Source, evaluate
+from engine.mapping.evaluate import KeyedRows, LookupContext, Source, evaluate
 from engine.sampling.choose import sight_ahead
 from engine.session import Run
 from engine.store.records import many
-from engine.values import batches, collection_of, id_in
+from engine.values import Row, batches, collection_of, id_in
 
 AT_ONCE = 200  # records looked at in one transaction
 # collection, field, and the row that its rows are to point at
@@ -90,7 +89,7 @@ def _watched(
 ) -> LookupContext:
     """A sight that notes what is not to be seen yet."""
 
-    def record(key: str) -> Mapping[str, Any] | None:
+    def record(key: str) -> Row | None:
         row = sight.record(key)
         if row is None and collection_of(key) in partial:
             found.rows[key] = None
@@ -98,7 +97,7 @@ def _watched(
 
     def pointing_at(
         collection: str, name: str, targets: Sequence[str]
-    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    ) -> KeyedRows:
         if collection in partial:
             found.lists[collection, name, targets[-1]] = None
         return sight.pointing_at(collection, name, targets)
