@@ -71,10 +71,8 @@ def check_accounts(run: Run, reads: bool = False) -> None:
     asked = _sides(run)
     if not staged and _known(run, "source"):
         del asked["source"]
-    for position, (side, client) in enumerate(asked.items()):
-        run.progress("signing in", position, len(asked))
+    for side, client in run.each("signing in", asked.items()):
         _claim(run, side, client, client.check())
-    run.progress("signing in", len(asked), len(asked))
 
 
 def _sides(run: Run) -> dict[str, Client]:

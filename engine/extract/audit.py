@@ -171,7 +171,7 @@ def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
         name = _joined(body, users.name)
         if name:
             return name
-    return first_word(body, run.migration.source.resources[collection].called)
+    return first_word(body, run.collection(collection).called)
 
 
 def _joined(row: dict[str, Any], places: Iterable[str]) -> str:
@@ -227,8 +227,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     rest = [
         name for name in run.migration.source.resources if name not in mapped
     ]
-    for position, name in enumerate(rest):
-        run.progress("counting unmapped collections", position, len(rest))
+    for name in run.each("counting unmapped collections", rest):
         rows = _rows(run, name, name in reads, known.get(COUNTED + name))
         reason = run.spec.left_behind.get(name, "")
         found.append(
@@ -240,7 +239,6 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
                 name in reads,
             )
         )
-    run.progress("counting unmapped collections", len(rest), len(rest))
     return found
 
 
@@ -294,7 +292,7 @@ def count_rows(run: Run, collection: str) -> int:
     first = next(walk)
     if first.last:
         return len(first.rows)
-    operation = run.migration.source.resources[collection].operations["list"]
+    operation = run.collection(collection).listing
     size = len(first.rows)
     if (
         operation.pager is None
@@ -316,7 +314,7 @@ def count_rows(run: Run, collection: str) -> int:
 
 
 def _rows_of_page(run: Run, collection: str, number: int, size: int) -> int:
-    pager = run.migration.source.resources[collection].operations["list"].pager
+    pager = run.collection(collection).listing.pager
     assert pager is not None
     params = {pager.params["start"]: number * size}
     if "limit" in pager.params:

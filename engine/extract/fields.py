@@ -42,9 +42,9 @@ def count_fields(run: Run, whole: bool = True) -> list[FieldCount]:
     """
     found = []
     for name, uses in fields_read(run.spec).items():
-        resource = run.migration.source.resources[name]
+        resource = run.collection(name)
         # those are checked when they are read
-        later = resource.operations["list"].detail
+        later = resource.listing.detail
         places = {
             text: place
             for text, place in ((text, segments(text)) for text in uses)
@@ -121,7 +121,7 @@ def note_odd_marks(run: Run) -> None:
     """
     found = []
     for name in fields_read(run.spec):
-        resource = run.migration.source.resources[name]
+        resource = run.collection(name)
         odd: Counter[str] = Counter()
         first: dict[str, str] = {}
         for batch in stream(run.store, name) if resource.flags else ():

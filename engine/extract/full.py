@@ -54,12 +54,10 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
     wanted = needed(run.spec)
     known = cursors_of(run)
     readings = {}
-    for position, (name, fields) in enumerate(wanted.items()):
-        run.progress("reading the source", position, len(wanted))
+    for name, fields in run.each("reading the source", wanted.items()):
         readings[name] = _collection(
             run, name, fields, known.get(name), max_pages
         )
-    run.progress("reading the source", len(wanted), len(wanted))
     _rows_of_the_spec(run)
     return readings
 
@@ -77,7 +75,7 @@ def _collection(
         return Reading(name, cursor.rows, True)
     now = run.clock.now()
     cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
-    operation = run.migration.source.resources[name].operations["list"]
+    operation = run.collection(name).listing
     if _enough(operation, cursor, 0, max_pages):
         return Reading(name, cursor.rows, False)
     cursor, tally = _resumed(run, name, cursor)
@@ -200,14 +198,14 @@ def save(
         indexed=fields,
         read_at=max(run.clock.now(), cursor.started),
     )
-    resource = run.migration.source.resources[name]
+    resource = run.collection(name)
     with run.store.begin() as connection:
         tally = tallied(
             connection, resource, tally, page, found, cursor.started
         )
         deleted = tally.deleted + len(page.rows) - len(living)
         tally = structs.replace(tally, deleted=deleted)
-        if found.records and _by_position(resource.operations["list"]):
+        if found.records and _by_position(resource.listing):
             tally = structs.replace(
                 tally, last=(page.at, found.records[-1].key)
             )

@@ -44,7 +44,7 @@ def detailed(spec: Spec, source: Connector) -> dict[str, Names]:
     fields.
     """
     declared = {
-        name: resource.operations["list"].detail
+        name: resource.listing.detail
         for name, resource in source.resources.items()
         if "list" in resource.operations
     }
@@ -85,7 +85,7 @@ def pending_reads(run: Run) -> list[PendingReads]:
     found = []
     for name, fields in detailed(run.spec, run.migration.source).items():
         calls = sum(1 for _ in _waiting(run, name, fields))
-        cost = run.migration.source.resources[name].operations["read"].cost
+        cost = run.collection(name).operations["read"].cost
         if calls:
             found.append(PendingReads(name, fields, calls, float(calls * cost)))
     return found
@@ -140,7 +140,7 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
 
 def _read(run: Run, fields: Names, record: Record) -> dict[str, Any] | None:
     """The row itself; None where the answer is refused, or is not that row, which is reported."""
-    kind = run.migration.source.resources[record.collection]
+    kind = run.collection(record.collection)
     try:
         row = run.source.read(record.collection, record.id)
         why = _fault(kind, record, row, fields)

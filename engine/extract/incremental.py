@@ -85,15 +85,13 @@ def read_changes(run: Run, whole: bool = False) -> list[Changes]:
     known = cursors_of(run)
     wanted, mapped = needed(run.spec), _mapped(run)
     found = []
-    for position, (name, fields) in enumerate(wanted.items()):
-        run.progress("reading changes", position, len(wanted))
+    for name, fields in run.each("reading changes", wanted.items()):
         cursor = known.get(name)
         if cursor is None or not cursor.complete:
             continue  # not read yet: the ordinary reading takes care of it
         found.append(
             _collection(run, name, fields, cursor, whole and name in mapped)
         )
-    run.progress("reading changes", len(wanted), len(wanted))
     return found
 
 
@@ -109,7 +107,7 @@ def _mapped(run: Run) -> set[str]:
 def _collection(
     run: Run, name: str, fields: Names, cursor: Cursor, whole: bool
 ) -> Changes:
-    operation = run.migration.source.resources[name].operations["list"]
+    operation = run.collection(name).listing
     fields = tuple(sorted({*fields, *cursor.indexed}))
     with run.store.begin() as connection:
         distrusted = tally_of(connection, name).missed
@@ -144,7 +142,7 @@ def _left_out(run: Run, name: str) -> list[str]:
     with run.store.begin() as connection:
         tally = tally_of(connection, name)
         save_tally(connection, name, structs.replace(tally, newest=()))
-    if "read" not in run.migration.source.resources[name].operations:
+    if "read" not in run.collection(name).operations:
         return [key for _, key in tally.newest]
     return [key for _, key in tally.newest if not is_deleted(run, name, key)]
 
@@ -191,10 +189,8 @@ def _take(
     since = since if how == "full" else proving(earlier, since)
 
     changes, tally = Changes(name, how), Tally(stamp=earlier.stamp)
-    resource = run.migration.source.resources[name]
-    params = (
-        filtered(resource.operations["list"], since) if how == "filter" else {}
-    )
+    resource = run.collection(name)
+    params = filtered(resource.listing, since) if how == "filter" else {}
     newest_first = how == "newest first"
     for page in run.source.pages(
         name, params, newest_first=newest_first, doubts=True
@@ -256,7 +252,7 @@ def _stage(
             edited[record.key] = record
             changed += 1
 
-    resource = run.migration.source.resources[cursor.collection]
+    resource = run.collection(cursor.collection)
     changed_rows = with_details(connection, resource, [*edited.values()])
     take = [*fresh.values(), *changed_rows]
     cursor = structs.replace(cursor, rows=cursor.rows + len(fresh))

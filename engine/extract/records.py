@@ -104,7 +104,7 @@ def keyed(
     Raises UnsafePlan where no row has a usable id, and none is `known` that has: the connector
     names the wrong field.
     """
-    resource = run.migration.source.resources[collection]
+    resource = run.collection(collection)
     found = [usable_id(resource, row) for row in rows]
     if rows and not any(found) and not known:
         raise UnsafePlan(
@@ -130,7 +130,7 @@ def with_details(
     connection: sa.Connection, resource: Resource, found: list[Record]
 ) -> list[Record]:
     """Listed rows with the details that were read of them before, marked as still to be read."""
-    details = resource.operations["list"].detail
+    details = resource.listing.detail
     keys = [record.key for record in found]
     before = many(connection, keys) if details else {}
     result = []
@@ -286,7 +286,7 @@ def alive(
     """The rows that do not say of themselves that they are deleted; some lists show those too, and
     a spec may take them.
     """
-    resource = run.migration.source.resources[collection]
+    resource = run.collection(collection)
     if not resource.deleted or "deleted" in run.spec.take:
         return list(rows)
     return [row for row in rows if not _says_so(run, resource, row)]
@@ -330,7 +330,7 @@ def is_deleted(run: Run, name: str, key: str) -> bool:
 
     One that nobody may look at is not, which is reported; one that cannot be read by itself is.
     """
-    if "read" not in run.migration.source.resources[name].operations:
+    if "read" not in run.collection(name).operations:
         return True
     try:
         row = run.source.read(name, id_in(key))
@@ -368,7 +368,7 @@ def recent(
     so all rows are read. With `proof`, raises Unavailable for a page without a body: it does not
     show what is not there.
     """
-    operation = resource.operations["list"]
+    operation = resource.listing
     known = since <= client.now()
     params = filtered(operation, since) if known else {}
     newest = known and bool(operation.newest_first) and not operation.since
@@ -384,7 +384,7 @@ def rows_below(
     client: Client, resource: Resource, parents: Sequence[str]
 ) -> Iterator[list[dict[str, Any]]]:
     """Rows that only the lists of their parents show: many parents a call, or several at a time."""
-    if resource.operations["list"].ids_of:
+    if resource.listing.ids_of:
         yield list(client.by_ids(resource.name, list(parents)))
     else:
         yield from client.below(resource.name, parents, proof=True)

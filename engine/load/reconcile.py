@@ -128,8 +128,8 @@ def reconcile(run: Run) -> Reconciled:
     for entry in doubtful:
         groups.setdefault((entry.resource, entry.action), []).append(entry)
 
-    for position, ((name, action), group) in enumerate(groups.items()):
-        run.progress("reconciling writes in doubt", position, len(groups))
+    label = "reconciling writes in doubt"
+    for (name, action), group in run.each(label, groups.items()):
         look = _Look(run, codec_now(run, name))
         held: Held = {}
         if action == "create":
@@ -144,7 +144,6 @@ def reconcile(run: Run) -> Reconciled:
         result.held |= held
         known = committed.keys() | held.keys()
         result.not_committed |= {entry.id for entry in group} - known
-    run.progress("reconciling writes in doubt", len(groups), len(groups))
     return result
 
 

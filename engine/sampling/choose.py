@@ -189,7 +189,7 @@ def _words(paths: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
 def _unread(run: Run, name: str) -> Sequence[str]:
     """Fields that only a record's own read holds."""
     resource = run.migration.source.resources.get(name)
-    return resource.operations["list"].detail if resource else ()
+    return resource.listing.detail if resource else ()
 
 
 def _shape(

@@ -127,7 +127,7 @@ def satisfy(run: Run, wanted: Wanted) -> None:
 
     below: dict[str, list[str]] = {}
     for collection, name, target in wanted.lists:
-        listing = resources[collection].operations["list"]
+        listing = resources[collection].listing
         bare = id_in(target) or target
         if listing.parent and listing.parent_id == name:
             below.setdefault(collection, []).append(bare)
