@@ -14,6 +14,7 @@ from msgspec import structs
 from engine.config.document import Document, Keys, Section
 from engine.connector.model import Connector
 from engine.errors import Diagnostic
+from engine.values import without
 
 LINES = "text.labelled_html"  # the step that makes lines of named values
 # of an object, what its note is made of as well
@@ -156,11 +157,7 @@ def _objects(
             if (item["to"], target.removeprefix("custom.")) in left
             and target.startswith("custom.")
         }
-        rest = {
-            target: value
-            for target, value in item["fields"].items()
-            if target not in beyond
-        }
+        rest = without(item["fields"], beyond)
         objects[name] = {**item, "fields": rest}
         if item["to"] not in note["about"] or "rows" in item:
             continue

@@ -30,7 +30,7 @@ from engine.language.beyond import within_plan
 from engine.language.checks import whole
 from engine.language.expressions import Builder
 from engine.language.problems import Checking
-from engine.language.scope import NUMBERS, Scope, Shape, shape_of
+from engine.language.scope import ANY, NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
 from engine.values import Names, Row, digest, is_empty, segments
 from transforms.found import SHIPPED, Steps
@@ -369,27 +369,22 @@ class _Compiler(Checking):
         )
 
     def _custom_fields(self, data: Section) -> None:
+        having = {
+            name: item.custom
+            for name, item in self.destination.resources.items()
+            if item.custom
+        }
         for resource, items in data.items():
-            known = self.destination.resources.get(resource)
-            if known is None or known.custom is None:
-                having = [
-                    name
-                    for name, item in self.destination.resources.items()
-                    if item.custom
-                ]
-                self.problem(
-                    ("custom_fields", resource),
-                    "unsupported",
-                    f"{resource!r} cannot have custom fields",
-                    suggest(resource, having),
-                )
+            place = ("custom_fields", resource)
+            text = f"{resource!r} cannot have custom fields"
+            if not self.known(resource, having, place, "unsupported", text):
                 continue
             for name, item in items.items():
-                keys: Keys = ("custom_fields", resource, name)
+                keys: Keys = (*place, name)
                 text = f"{self.destination.title} has no field type for {item['type']!r}"
                 self.known(
                     item["type"],
-                    known.custom.types,
+                    having[resource].types,
                     (*keys, "type"),
                     "unsupported",
                     text,
@@ -397,10 +392,10 @@ class _Compiler(Checking):
                 self.custom[resource, name] = self._custom_field(
                     resource, name, item, keys
                 )
-            self._were(items, ("custom_fields", resource), "custom field")
+            self._were(items, place, "custom field")
             if sum(item.get("key", False) for item in items.values()) > 1:
                 self.problem(
-                    ("custom_fields", resource),
+                    place,
                     "key-field",
                     "more than one field is marked `key: true`",
                     "mark only one",
@@ -557,12 +552,12 @@ class _Compiler(Checking):
         name = model.Field(
             rules.name, model.Path("name", ("name",)), ("pipelines",)
         )
-        rows = tuple(
-            {
-                "id": key,
-                "name": self.say(item["name"], ("pipelines", key, "name")),
-            }
-            for key, item in data.items()
+        rows = self._named_rows(
+            "pipelines",
+            [
+                (("pipelines", key, "name"), key, item["name"])
+                for key, item in data.items()
+            ],
         )
         self.done[PIPELINES] = model.ObjectMapping(
             PIPELINES,
@@ -574,22 +569,27 @@ class _Compiler(Checking):
             label="Pipelines",
             keys=("pipelines",),
         )
-        for position, (key, item) in enumerate(data.items()):
-            self._twice(rows, position, "pipelines", ("pipelines", key, "name"))
+        for key, item in data.items():
             self.done[f"pipelines.{key}"] = self._stages(key, item)
 
-    def _twice(
-        self, rows: Sequence[Row], at: int, what: str, keys: Keys
-    ) -> None:
-        """Report a row that is called like one before it, be it in a language."""
-        called = rows[at]["name"]
-        if called in [row["name"] for row in rows[:at]]:
-            self.problem(
-                keys,
-                "duplicate-value",
-                f"two {what} are called {called!r}",
-                "rename one of them",
-            )
+    def _named_rows(
+        self, what: str, written: Sequence[tuple[Keys, str, str]]
+    ) -> tuple[Row, ...]:
+        """Rows by the places, ids and names that are written; one that is called like one before
+        it, be it in a language, is told.
+        """
+        rows: list[Row] = []
+        for keys, row_id, name in written:
+            said = self.say(name, keys)
+            if said in [row["name"] for row in rows]:
+                self.problem(
+                    keys,
+                    "duplicate-value",
+                    f"two {what} are called {said!r}",
+                    "rename one of them",
+                )
+            rows.append({"id": row_id, "name": said})
+        return tuple(rows)
 
     def _stages(self, key: str, item: Section) -> model.ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
@@ -603,12 +603,8 @@ class _Compiler(Checking):
         rows: tuple[Row, ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
-            rows = tuple(
-                {"id": name, "name": self.say(name, (*keys, position))}
-                for position, name in enumerate(stages)
-            )
-            for position in range(len(rows)):
-                self._twice(rows, position, "stages", (*keys, position))
+            listed = [(at, name, name) for at, name in several(stages, keys)]
+            rows = self._named_rows("stages", listed)
         else:
             source, label, order = (
                 stages["from"],
@@ -652,20 +648,12 @@ class _Compiler(Checking):
             key: self._related(item, (*keys, "related", key), builder)
             for key, item in data.get("related", {}).items()
         }
-        lists = frozenset(key for key, item in related.items() if item.many)
-        builder.scope = replace(
-            builder.scope,
-            related={key: item.sources for key, item in related.items()},
-            lists=lists,
-        )
+        builder.scope = replace(builder.scope, related=related)
         children = {
             key: self._children(item, (*keys, "children", key), builder)
             for key, item in data.get("children", {}).items()
         }
-        builder.scope = replace(
-            builder.scope,
-            children={key: item.source for key, item in children.items()},
-        )
+        builder.scope = replace(builder.scope, children=children)
         each = (
             self._each(data["each"], (*keys, "each"), builder)
             if "each" in data
@@ -785,22 +773,14 @@ class _Compiler(Checking):
 
     def _own_names(self, data: Section, scope: Scope, keys: Keys) -> None:
         """Names defined beside the record's fields: each is unique, and shadows no field."""
-        own = (
-            replace(scope, related={}, children={}, each=None).shape(
-                scope.sources
-            )
-            or {}
-        )
+        own = scope.shape(scope.sources) or {}
         made: list[tuple[str, Keys]] = [
             (name, (*keys, group, name))
             for group in ("related", "children")
             for name in data.get(group, {})
         ]
-        made += (
-            [(data["each"]["name"], (*keys, "each", "name"))]
-            if "each" in data
-            else []
-        )
+        if "each" in data:
+            made.append((data["each"]["name"], (*keys, "each", "name")))
         taken: set[str] = set()
         for name, place in made:
             if name in RESERVED:
@@ -865,7 +845,7 @@ class _Compiler(Checking):
         on = (
             child.lead(data["on"], (*keys, "on"))[1]
             if source in self.source.resources
-            else FieldType("any")
+            else ANY
         )
         where = child.optional(data, "where", keys)
         if "by" in data:
@@ -931,24 +911,18 @@ class _Compiler(Checking):
             return model.Field(target, expression, keys, data["on_conflict"])
         return model.Field(target, expression, keys)
 
-    def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
-        """The type of a destination field; None where there is no such field."""
+    def _kind(self, target: str, keys: Keys, resource: str) -> FieldType:
+        """The type of a destination field; ANY where there is no such field."""
         known = self.destination.resources.get(resource)
         if known is None:
-            return None
+            return ANY
         if target.startswith("custom."):
             name = target.removeprefix("custom.")
-            if (resource, name) in self.custom:
-                return custom_kind(self.custom[resource, name])
             names = [other for of, other in self.custom if of == resource]
-            self.known(
-                name,
-                names,
-                keys,
-                "unknown-field",
-                f"custom field {name!r} is not declared for {resource}",
-            )
-            return None
+            text = f"custom field {name!r} is not declared for {resource}"
+            if self.known(name, names, keys, "unknown-field", text):
+                return custom_kind(self.custom[resource, name])
+            return ANY
         kind = known.fields.get(target)
         if kind is None:
             writable = [
@@ -960,14 +934,15 @@ class _Compiler(Checking):
                 f"{resource} have no field {target!r}",
                 suggest(target, writable),
             )
-        elif not kind.writable:
+            return ANY
+        if not kind.writable:
             self.problem(
                 keys,
                 "read-only",
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
-        if kind is None or not kind.one_of_plan:
+        if not kind.one_of_plan:
             return kind
         plan = self.document.data["destination"]["plan"]
         fewer = kind.one_of_plan.get(plan)

@@ -17,7 +17,7 @@ from engine.connector.model import FieldType
 from engine.errors import Code
 from engine.language import model, templates, typecheck
 from engine.language.problems import Checking, Fault
-from engine.language.scope import NUMBERS, Found, Scope, kind_of
+from engine.language.scope import ANY, NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
 from engine.values import as_list, is_empty, segments, without
 from transforms import MARKUP, PASSING
@@ -81,14 +81,12 @@ class Builder(Checking):
             return model.Path(
                 text, ("$settings", text.removeprefix("$settings."))
             ), self._setting(text, keys)
+        nowhere = model.Path(text, ("$none",)), ANY
         if text.startswith("$"):
-            self.problem(
-                keys,
-                "unknown-name",
-                f"unknown name {text!r}",
-                suggest(text, [*SPECIAL, "$settings.NAME"]),
-            )
-            return model.Path(text, ("$none",)), FieldType("any")
+            names = [*SPECIAL, "$settings.NAME"]
+            problem = f"unknown name {text!r}"
+            self.known(text, names, keys, "unknown-name", problem)
+            return nowhere
         try:
             parts = segments(text)
         except ValueError as error:
@@ -99,7 +97,7 @@ class Builder(Checking):
                 "write it like main-address.city or lines[*].id; fixed text is"
                 " {value: ...}",
             )
-            return model.Path(text, ("$none",)), FieldType("any")
+            return nowhere
         found: Found = self.scope.find(parts)
         if found.problem:
             self.problem(
@@ -118,7 +116,7 @@ class Builder(Checking):
         settings, problem = self.scope.settings, f"there is no setting {name!r}"
         if self.known(name, settings, keys, "unknown-name", problem):
             return kind_of(settings[name])
-        return FieldType("any")
+        return ANY
 
     def condition(self, data: Any, keys: Keys) -> model.Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""
@@ -180,14 +178,14 @@ class Builder(Checking):
     # -- expressions
 
     def expression(
-        self, data: Any, keys: Keys, kind: FieldType | None = None
+        self, data: Any, keys: Keys, kind: FieldType = ANY
     ) -> model.Expr:
         """Any written value: a path, a list (first that is filled) or a mapping with one head.
 
-        `kind` is the destination field's type; None where nothing is known of it.
+        `kind` is the destination field's type; ANY where nothing is known of it.
         """
         if isinstance(data, str):
-            path, found = self.lead(data, keys, (kind or TEXT).one_of)
+            path, found = self.lead(data, keys, kind.one_of)
             if path.segments[0] == "$settings":
                 name = path.segments[1]
                 value = self.scope.settings.get(str(name))
@@ -217,8 +215,8 @@ class Builder(Checking):
             for step in steps
             for name in ([step] if isinstance(step, str) else step)
         }
-        inner = typecheck.moving(None if names & set(MARKUP) else kind)
-        if moving and kind is not None and kind.kind in ("reference", "file"):
+        inner = typecheck.moving(ANY if names & set(MARKUP) else kind)
+        if moving and kind.kind in ("reference", "file"):
             self.fault(keys, typecheck.check_path(TEXT, kind))
         elif "from" in data and "map" not in data:
             moving = not all(step in PASSING for step in steps)
@@ -232,10 +230,8 @@ class Builder(Checking):
             ).value,
         )
 
-    def _const(
-        self, value: Any, keys: Keys, kind: FieldType | None
-    ) -> model.Const:
-        if kind and kind.one_of and value not in kind.one_of:
+    def _const(self, value: Any, keys: Keys, kind: FieldType) -> model.Const:
+        if kind.one_of and value not in kind.one_of:
             # an option, in the spec's own language
             value = self.words.get(str(value), value)
         self.fault(keys, typecheck.check_constant(value, kind))
@@ -266,7 +262,7 @@ class Builder(Checking):
                 return
 
     def _head(  # noqa: PLR0911
-        self, data: Section, keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType
     ) -> model.Expr:
         if "value" in data:
             return self._const(data["value"], (*keys, "value"), kind)
@@ -284,7 +280,7 @@ class Builder(Checking):
                 )
             )
         if "download" in data:
-            if kind is not None and kind.kind not in ("file", "any"):
+            if kind.kind not in ("file", "any"):
                 self.problem(
                     (*keys, "download"),
                     "wrong-type",
@@ -320,29 +316,26 @@ class Builder(Checking):
         """Keys of a value map that the record can never hold; an error where every record fails
         for it.
         """
-        kind = (
-            self.scope.find(path.segments).kind
-            if not path.text.startswith("$")
-            else None
-        )
+        kind = self._held(path)
         if path.text == "$collection":
             kind = FieldType("text", one_of=self.scope.sources)
-        faults = {
-            word: typecheck.check_map_key(kind or TEXT, word)
-            for word in (entries if kind else ())
-        }
+        faults = {word: typecheck.check_map_key(kind, word) for word in entries}
         fails = otherwise == "fail" and all(faults.values())
         for word, fault in faults.items():
             self.fault(
                 (*keys, "map", word), fault, "error" if fails else "warning"
             )
 
-    def _parts(
-        self, data: Section, keys: Keys, kind: FieldType | None
-    ) -> model.Parts:
+    def _held(self, path: model.Path) -> FieldType:
+        """The type of what a path leads to; a name such as $key is text."""
+        if path.text.startswith("$"):
+            return TEXT
+        return self.scope.find(path.segments).kind
+
+    def _parts(self, data: Section, keys: Keys, kind: FieldType) -> model.Parts:
         """Named values: an object for the field, or the input of a step."""
-        shape = kind.shape if kind and kind.kind in ("object", "list") else None
-        if kind and kind.kind in (
+        shape = kind.shape if kind.kind in ("object", "list") else None
+        if kind.kind in (
             *NUMBERS,
             "text",
             "html",
@@ -364,7 +357,7 @@ class Builder(Checking):
                 "unknown-field",
                 f"the field has no part {name!r}",
             )
-        moving = kind if kind and kind.kind == "moving" else None
+        moving = kind if kind.kind == "moving" else ANY
         values = {
             name: self.expression(
                 item, (*keys, name), (shape or {}).get(name, moving)
@@ -373,28 +366,18 @@ class Builder(Checking):
         }
         return model.Parts(values)
 
-    def _cases(
-        self, data: Section, keys: Keys, kind: FieldType | None
-    ) -> model.Cases:
-        cases = []
-        for at, item in several(data["cases"], (*keys, "cases")):
-            rest = without(item, ("when",))
-            cases.append(
-                (
-                    self.condition(item["when"], (*at, "when")),
-                    self.expression(rest, at, kind),
-                )
-            )
-        otherwise, at = data["else"], (*keys, "else")
-        written = isinstance(otherwise, dict | list)
-        return model.Cases(
-            tuple(cases),
+    def _cases(self, data: Section, keys: Keys, kind: FieldType) -> model.Cases:
+        cases = tuple(
             (
-                self.expression(otherwise, at, kind)
-                if written
-                else self._const(otherwise, at, kind)
-            ),
+                self.condition(item["when"], (*at, "when")),
+                self.expression(without(item, ("when",)), at, kind),
+            )
+            for at, item in several(data["cases"], (*keys, "cases"))
         )
+        otherwise, at = data["else"], (*keys, "else")
+        if isinstance(otherwise, dict | list):
+            return model.Cases(cases, self.expression(otherwise, at, kind))
+        return model.Cases(cases, self._const(otherwise, at, kind))
 
     def _steps(self, data: Any, keys: Keys) -> tuple[model.NamedStep, ...]:
         steps = []
@@ -438,29 +421,22 @@ class Builder(Checking):
         return args
 
     def _map(
-        self, data: Section, keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType
     ) -> model.ValueMap:
         entries = {
             word: self._const(value, (*keys, "map", word), kind).value
             for word, value in data["map"].items()
         }
-        otherwise = data["else"]
-        if otherwise in ("omit", "report", "fail"):
-            return model.ValueMap(
-                entries,
-                None,
-                report=otherwise == "report",
-                fail=otherwise == "fail",
-            )
+        otherwise, value = data["else"], None
+        if otherwise not in ("omit", "report", "fail"):
+            value = self._const(otherwise, (*keys, "else"), kind).value
         return model.ValueMap(
-            entries, self._const(otherwise, (*keys, "else"), kind).value
+            entries, value, otherwise == "report", otherwise == "fail"
         )
 
     # -- lookups
 
-    def _lookup(
-        self, data: Section, keys: Keys, kind: FieldType | None
-    ) -> model.Expr:
+    def _lookup(self, data: Section, keys: Keys, kind: FieldType) -> model.Expr:
         written = several(data["lookup"], (*keys, "lookup"))
         names = tuple(name for _, name in written)
         good = [self._target(name, at) for at, name in written]
@@ -543,9 +519,7 @@ class Builder(Checking):
                 )
 
     def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:
-        for source in dict.fromkeys(
-            source for name in names for source in self.done[name].sources
-        ):
+        for source in dict.fromkeys(self._sources(names)):
             if source.startswith("$rows."):
                 self.problem(
                     keys,
@@ -566,35 +540,27 @@ class Builder(Checking):
                     suggest(on, resource.fields if resource else ()),
                 )
 
+    def _sources(self, names: Sequence[str]) -> list[str]:
+        """The collections that objects are made from."""
+        return [source for name in names for source in self.done[name].sources]
+
     def _reaches(
         self, names: Sequence[str], by: model.Expr, keys: Keys
     ) -> None:
         """Whether the values of `by` can name a record of any of the objects at all."""
         for path in by.options if isinstance(by, model.First) else (by,):
             if isinstance(path, model.Path):
-                sources = tuple(
-                    source
-                    for name in names
-                    for source in self.done[name].sources
+                several = all(
+                    len(self.done[name].sources) > 1 for name in names
                 )
-                self.fault(
-                    keys,
-                    self.apart(
-                        path,
-                        sources,
-                        all(len(self.done[name].sources) > 1 for name in names),
-                    ),
-                )
+                fault = self.apart(path, self._sources(names), several)
+                self.fault(keys, fault)
 
     def apart(
         self, path: model.Path, sources: Sequence[str], several: bool
     ) -> Fault | None:
         """Why a path cannot name a row of these collections."""
-        kind = (
-            self.scope.find(path.segments).kind
-            if not path.text.startswith("$")
-            else TEXT
-        )
+        kind = self._held(path)
         own = (
             self.scope.sources if path.text in ("$key", "$record") else kind.to
         )
@@ -622,9 +588,7 @@ class Builder(Checking):
             for row in self.done[name].rows
             if "id" in row
         ]
-        sources = [
-            source for name in names for source in self.done[name].sources
-        ]
+        sources = self._sources(names)
         if (
             rows
             and all(self.done[name].rows for name in names)
@@ -651,10 +615,10 @@ class Builder(Checking):
     # -- templates
 
     def _template(
-        self, written: str, keys: Keys, kind: FieldType | None
+        self, written: str, keys: Keys, kind: FieldType
     ) -> model.Template:
         """A template, inline or from a file; a mistake inside names the file's own line."""
-        moving = kind is not None and kind.kind == "moving"
+        moving = kind.kind == "moving"
         if not moving:
             self.fault(keys, typecheck.check_text(kind))
         name, source = (
@@ -663,15 +627,14 @@ class Builder(Checking):
             else (written, self.file(written, keys))
         )
         source = templates.said(source, lambda text: self.say(text, keys))
-        html = (
-            kind is not None and "html" in (kind.kind, kind.options)
-        ) or written.endswith(".html.j2")
-        if (
-            not moving
-            and kind is not None
-            and kind.kind not in ("html", "any")
-            and templates.has_markup(source, name)
-        ):
+        html = "html" in (kind.kind, kind.options) or written.endswith(
+            ".html.j2"
+        )
+        if kind.kind not in (
+            "html",
+            "any",
+            "moving",
+        ) and templates.has_markup(source, name):
             self.problem(
                 keys,
                 "markup",

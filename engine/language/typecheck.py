@@ -78,11 +78,9 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def moving(kind: FieldType | None) -> FieldType:
+def moving(kind: FieldType) -> FieldType:
     """What a step or value map on the way into this field takes."""
-    return (
-        MOVING_HTML if kind and "html" in (kind.kind, kind.options) else MOVING
-    )
+    return MOVING_HTML if "html" in (kind.kind, kind.options) else MOVING
 
 
 def custom_kind(item: CustomField) -> FieldType:
@@ -90,9 +88,9 @@ def custom_kind(item: CustomField) -> FieldType:
     return FieldType(_CUSTOM[item.type], one_of=item.options)
 
 
-def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa: PLR0911
+def check_constant(value: Any, kind: FieldType) -> Fault | None:  # noqa: PLR0911
     """What is wrong with a fixed value in a field of this type."""
-    if kind is None or value is None or kind.kind in ("any", "moving"):
+    if value is None or kind.kind in ("any", "moving"):
         return None
     if kind.kind in ("reference", "file"):
         return _no_constant(kind)
@@ -149,9 +147,9 @@ def _not_listed(
     return None
 
 
-def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
+def check_link(kind: FieldType, to: Sequence[str]) -> Fault | None:
     """What is wrong with a link to rows of these resources in a field of this type."""
-    if kind is None or kind.kind == "any":
+    if kind.kind == "any":
         return None
     if kind.kind == "moving":
         return (
@@ -176,9 +174,9 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
     return None
 
 
-def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noqa: PLR0911
+def check_path(found: FieldType, kind: FieldType) -> Fault | None:  # noqa: PLR0911
     """What is wrong with a source value, as it is, in a field of this type."""
-    if kind is None or kind.kind in ("any", "moving"):
+    if kind.kind in ("any", "moving"):
         return None
     if kind.kind == "reference":
         return (
@@ -211,9 +209,9 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
     return None
 
 
-def check_form(found: FieldType, kind: FieldType | None) -> Fault | None:
+def check_form(found: FieldType, kind: FieldType) -> Fault | None:
     """What only some texts are, where a field of this type takes nothing else."""
-    if kind and found.kind in ("text", "enum") and kind.kind in _NEVER:
+    if found.kind in ("text", "enum") and kind.kind in _NEVER:
         return _misplaced(found, kind, "records that hold anything else fail")
     return None
 
@@ -262,11 +260,11 @@ def _may_be(value: Any, type_name: str) -> bool:
     return isinstance(value, str) and bool(form.match(value))
 
 
-def check_text(kind: FieldType | None) -> Fault | None:
+def check_text(kind: FieldType) -> Fault | None:
     """What is wrong with a template's text in a field of this type."""
-    if kind and kind.kind in ("reference", "file"):
+    if kind.kind in ("reference", "file"):
         return check_path(FieldType("text"), kind)
-    if kind and kind.kind in _NEVER and kind.kind not in _FORMS:
+    if kind.kind in _NEVER and kind.kind not in _FORMS:
         return (
             "wrong-type",
             f"a template gives text, expected {_taken(kind)}",
