@@ -27,6 +27,7 @@ Names = tuple[str, ...]
 Row = Mapping[
     str, Any
 ]  # a row as a platform shows it, a body, any other JSON object
+K = TypeVar("K")
 T = TypeVar("T")
 
 # a place in a list: by number, all of them, the one with this value
@@ -510,9 +511,9 @@ def cause_of(text: str) -> str:
     return _VALUES.sub("", text)
 
 
-def grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
-    """By the first word of each pair all second ones, in their order."""
-    found: dict[str, list[T]] = {}
+def grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, list[T]]:
+    """By the first of each pair all second ones, in their order."""
+    found: dict[K, list[T]] = {}
     for first, second in pairs:
         found.setdefault(first, []).append(second)
     return found

@@ -193,10 +193,7 @@ def match(
     Only rows beside the same parents are compared, so the work grows with the children of one
     parent, not with the size of the collection.
     """
-    waiting: dict[Names, list[Wanted]] = {}
-    for item in wanted:
-        waiting.setdefault(item.parents(codec), []).append(item)
-
+    waiting = grouped((item.parents(codec), item) for item in wanted)
     free = list(rows)
     found: dict[str, Row] = {}
     for rule in rules:
@@ -290,12 +287,10 @@ def _by_rule(
     found: dict[str, Row],
 ) -> None:
     """Give each of these the first free row that fits; what is given is free no longer."""
-    beside: dict[tuple[str, ...], list[Row]] = {}
-    for row in free if items else ():
-        beside.setdefault(
-            _place(field_values(codec, row, parents), parents), []
-        ).append(row)
-
+    beside = grouped(
+        (_place(field_values(codec, row, parents), parents), row)
+        for row in (free if items else ())
+    )
     taken = set()
     for item in items:
         rows = beside.get(_place(item.values, parents), [])

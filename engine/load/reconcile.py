@@ -78,7 +78,7 @@ from engine.store.links import (
     unconfirmed_links,
 )
 from engine.store.tables import recall_in
-from engine.values import is_empty, leaves, links_in, without
+from engine.values import grouped, is_empty, leaves, links_in, without
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 FEW = 3  # rows that a reason names
@@ -124,9 +124,9 @@ def reconcile(run: Run) -> Reconciled:
         return result
 
     run.clock.sleep(lag)
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in doubtful:
-        groups.setdefault((entry.resource, entry.action), []).append(entry)
+    groups = grouped(
+        ((entry.resource, entry.action), entry) for entry in doubtful
+    )
 
     label = "reconciling writes in doubt"
     for (name, action), group in run.each(label, groups.items()):

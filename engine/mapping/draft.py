@@ -364,7 +364,7 @@ def _sources(
     """Records as evaluations see them, what they look at in memory."""
     read = structs.replace(sight, typed=_own_reader(run, mapping)).read
     for part in batches(records, AT_ONCE):
-        sources = [read(item.collection, item.key, item.body) for item in part]
+        sources = [read(item) for item in part]
         look_ahead(connection, memory, mapping, sources, sight)
         yield from sources
 

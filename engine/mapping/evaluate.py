@@ -16,6 +16,7 @@ from engine.connector.references import any_key, reference_pattern
 from engine.connector.times import is_marked, moment
 from engine.connector.typed import Misfit, Reader, as_declared, beyond_float
 from engine.language import jinja, model
+from engine.store.records import Record
 from engine.values import (
     LONGEST_KEY,
     Names,
@@ -76,12 +77,12 @@ class LookupContext(msgspec.Struct, frozen=True):
     user_source: str = ""
     today: str = ""  # what `$today` is: a date
 
-    def read(self, collection: str, key: str, body: Row) -> Source:
+    def read(self, row: Source | Record) -> Source:
         """A record with its values in their types: several objects may look at it, and it is
         read once.
         """
-        found = self.typed(collection, body)
-        return Source(collection, key, found.row, found.misfits, True)
+        found = self.typed(row.collection, row.body)
+        return Source(row.collection, row.key, found.row, found.misfits, True)
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -401,11 +402,7 @@ def takes_part(
 
 
 def _typed(source: Source, sight: LookupContext) -> Source:
-    return (
-        source
-        if source.is_read
-        else sight.read(source.collection, source.key, source.body)
-    )
+    return source if source.is_read else sight.read(source)
 
 
 def _is_meant(context: _Context) -> bool:

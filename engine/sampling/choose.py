@@ -107,16 +107,14 @@ def _counted(
     """How many features there are in all collections, and how many of them chosen records show."""
     features, covered = 0, 0
     for looks in found.values():
-        features += len({what for look in looks for what in look.features})
-        covered += len(
-            {
-                what
-                for look in looks
-                if look.key in chosen
-                for what in look.features
-            }
-        )
+        features += len(_shown(looks))
+        covered += len(_shown(look for look in looks if look.key in chosen))
     return features, covered
+
+
+def _shown(looks: Iterable[_Look]) -> frozenset[str]:
+    """All that records show together."""
+    return frozenset[str]().union(*(look.features for look in looks))
 
 
 # -- what records show
@@ -145,7 +143,7 @@ def _looks(
         with run.store.begin() as connection:
             sight = sight_on(run, connection)
             for record in batch:
-                source = sight.read(record.collection, record.key, record.body)
+                source = sight.read(record)
                 objects = [
                     m.name for m in mappings if takes_part(m, source, sight)
                 ]
@@ -259,10 +257,8 @@ def _cover(
     """Greedy set cover: the record that shows most of what is still unseen, the earliest of
     equals.
     """
-    missing = {what for look in looks for what in look.features}
-    missing -= {
-        what for look in looks if look.key in chosen for what in look.features
-    }
+    missing = _shown(looks)
+    missing -= _shown(look for look in looks if look.key in chosen)
     candidates = list(looks)
     while missing:
         best = max(candidates, key=lambda look: len(look.features & missing))
@@ -364,7 +360,7 @@ def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
             return False
         return takes_part(
             run.spec.objects[name],
-            sight.read(collection_of(record), record, body),
+            Source(collection_of(record), record, body),
             sight,
         )
 
@@ -378,9 +374,7 @@ def _leans_on(
     sight: LookupContext,
     connection: sa.Connection,
 ) -> Iterator[tuple[str, str]]:
-    for projection in evaluate(
-        mapping, Source(record.collection, record.key, record.body), sight
-    ):
+    for projection in evaluate(mapping, sight.read(record), sight):
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)
             if target and not target.scaffold:

@@ -67,7 +67,7 @@ def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
         with run.store.begin() as connection:
             sight = _watched(sight_ahead(run, connection), partial, found)
             for record in many(connection, part).values():
-                source = sight.read(record.collection, record.key, record.body)
+                source = sight.read(record)
                 for mapping in makers.get(record.collection, ()):
                     _ask(mapping, source, sight)
     return found
