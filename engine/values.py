@@ -519,6 +519,6 @@ def grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, list[T]]:
     return found
 
 
-def without(row: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+def without(row: Mapping[K, T], names: Collection[K]) -> dict[K, T]:
     """A mapping without these keys."""
     return {name: value for name, value in row.items() if name not in names}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import structs
@@ -30,7 +30,7 @@ from engine.store.records import (
     save_cursor,
     stream,
 )
-from engine.values import dig, folded, grouped, is_yes, segments
+from engine.values import Row, dig, folded, grouped, is_yes, segments
 
 COUNTED = "#"  # marks the cursor of a collection that was counted, not read
 STANDS_IN = "the fallback owner stands in"
@@ -108,7 +108,7 @@ def match_people(run: Run) -> Audit:
 def _by_name(
     run: Run,
     people: list[Person],
-    users: list[dict[str, Any]],
+    users: Sequence[Row],
     rules: Users,
 ) -> list[Person]:
     """The people; those whose e-mail no user has, or several, found by a name that nobody else
@@ -134,7 +134,7 @@ def _bare(name: str) -> str:
 
 
 def _match(
-    run: Run, found: list[dict[str, Any]], rules: Users
+    run: Run, found: Sequence[Row], rules: Users
 ) -> tuple[PersonState, str]:
     """What the users with a person's e-mail make of the search, and the id of the one that was
     found.
@@ -147,7 +147,7 @@ def _match(
     return ("inactive" if found else "unmatched"), ""
 
 
-def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
+def _user_id(run: Run, user: Row, rules: Users) -> str:
     """What rows of the destination hold to name a user. Raises UnsafePlan where the user has no
     id.
     """
@@ -162,7 +162,7 @@ def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
     return found
 
 
-def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
+def _name(run: Run, collection: str, body: Row) -> str:
     """A person's name: where the source's connector says, else what any row of the collection is
     called by.
     """
@@ -174,15 +174,15 @@ def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
     return first_word(body, run.collection(collection).called)
 
 
-def _joined(row: dict[str, Any], places: Iterable[str]) -> str:
+def _joined(row: Row, places: Iterable[str]) -> str:
     return " ".join(filter(None, (_text(row, place) for place in places)))
 
 
-def _active(user: dict[str, Any], rules: Users) -> bool:
+def _active(user: Row, rules: Users) -> bool:
     return not rules.active or is_yes(at_place(user, rules.active))
 
 
-def _text(row: dict[str, Any], place: str) -> str:
+def _text(row: Row, place: str) -> str:
     return str(at_place(row, place) or "").strip()
 
 

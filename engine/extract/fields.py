@@ -46,22 +46,21 @@ def count_fields(run: Run, whole: bool = True) -> list[FieldCount]:
         # those are checked when they are read
         later = resource.listing.detail
         places = {
-            text: place
-            for text, place in ((text, segments(text)) for text in uses)
-            if place[0] not in later
+            text: segments(text)
+            for text in uses
+            if segments(text)[0] not in later
         }
         rows, having = _count(run, name, places, whole)
         found += [
             FieldCount(
                 name,
                 text,
-                use,
+                uses[text],
                 rows[text],
                 having[text],
                 resource.evidence_of(text),
             )
-            for text, use in uses.items()
-            if text in places
+            for text in places
         ]
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -35,7 +34,7 @@ from engine.store.records import (
     stream,
     tally_of,
 )
-from engine.values import Names, collection_of, digest, id_in, key_of
+from engine.values import Names, Row, collection_of, digest, id_in, key_of
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -256,7 +255,7 @@ def _rows_of_the_spec(run: Run) -> None:
 
 def fetch(run: Run, keys: Iterable[str]) -> None:
     """Read single rows by id, for links that lead outside what was read; they are staged too."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Row]] = {}
     for key in keys:
         collection = collection_of(key)
         try:
@@ -270,7 +269,7 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
         stage(run, collection, rows)
 
 
-def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
+def stage(run: Run, collection: str, rows: Iterable[Row]) -> None:
     """Keep rows that were read beside their list, which is still to be read to its end."""
     fields = needed(run.spec).get(collection, ())
     # reading the list reports what has no id

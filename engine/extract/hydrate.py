@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -138,7 +137,7 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
     return done
 
 
-def _read(run: Run, fields: Names, record: Record) -> dict[str, Any] | None:
+def _read(run: Run, fields: Names, record: Record) -> Row | None:
     """The row itself; None where the answer is refused, or is not that row, which is reported."""
     kind = run.collection(record.collection)
     try:

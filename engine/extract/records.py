@@ -96,9 +96,7 @@ class Keyed(msgspec.Struct, frozen=True):
         return list({record.key: record for record in self.records}.values())
 
 
-def keyed(
-    run: Run, collection: str, rows: Sequence[dict[str, Any]], known: int
-) -> Keyed:
+def keyed(run: Run, collection: str, rows: Sequence[Row], known: int) -> Keyed:
     """The rows as records.
 
     Raises UnsafePlan where no row has a usable id, and none is `known` that has: the connector
@@ -280,9 +278,7 @@ def proving(tally: Tally, since: float) -> float:
     return min([since, *(stamp - LAG - OVERLAP for stamp, _ in tally.newest)])
 
 
-def alive(
-    run: Run, collection: str, rows: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def alive(run: Run, collection: str, rows: Iterable[Row]) -> list[Row]:
     """The rows that do not say of themselves that they are deleted; some lists show those too, and
     a spec may take them.
     """

@@ -37,16 +37,9 @@ def _needs(spec: Spec) -> Iterator[Names]:
     """A collection, then the fields others are found by."""
     if spec.users:
         yield (spec.users.source,)
-    yield from (
-        (item.options_from[0],)
-        for item in spec.custom_fields.values()
-        if item.options_from[0]
-    )
-    yield from (
-        (item.options_from[0],)
-        for item in spec.native_options
-        if item.options_from[0]
-    )
+    origins = [item.options_from for item in spec.custom_fields.values()]
+    origins += [item.options_from for item in spec.native_options]
+    yield from ((name,) for name, _ in origins if name)
     for mapping in spec.active():
         yield from ((name,) for name in mapping.sources)
         yield from (

@@ -186,15 +186,11 @@ class _Context(msgspec.Struct):
 
     def own(self, path: model.Path) -> Any:
         """The value at a path of the record's own fields."""
-        misfits = self.source.misfits
-        if misfits:
-            self.tell("", misfits.get(str(path.segments[0]), ()))
+        self.tell("", self.source.misfits.get(str(path.segments[0]), ()))
         return dig(self.source.body, path.segments)
 
     def tell(self, place: str, misfits: Iterable[str]) -> None:
         """Values that were left out stand in the draft's findings."""
-        if not misfits:
-            return
         for text in misfits:
             name, _, what = text.partition(": ")
             self.told.setdefault(place + name, what)
@@ -865,11 +861,7 @@ def _passes(test: model.Test, found: Any) -> bool:  # noqa: PLR0911
         case "equals":
             return _same(found, wanted)
         case "not":
-            return not (
-                any(_same(found, item) for item in wanted)
-                if isinstance(wanted, list)
-                else _same(found, wanted)
-            )
+            return not any(_same(found, item) for item in as_list(wanted))
         case "in":
             return any(_same(found, item) for item in wanted)
     found, wanted = _in_one_form(found, wanted)

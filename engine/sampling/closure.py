@@ -19,7 +19,7 @@ from engine.mapping.evaluate import KeyedRows, LookupContext, Source, evaluate
 from engine.sampling.choose import sight_ahead
 from engine.session import Run
 from engine.store.records import many
-from engine.values import Row, batches, collection_of, id_in
+from engine.values import Row, batches, collection_of, id_in, without
 
 AT_ONCE = 200  # records looked at in one transaction
 # collection, field, and the row that its rows are to point at
@@ -38,8 +38,7 @@ class Wanted(msgspec.Struct):
     def without(self, done: Wanted) -> Wanted:
         """What was not asked for before."""
         return Wanted(
-            {key: None for key in self.rows if key not in done.rows},
-            {item: None for item in self.lists if item not in done.lists},
+            without(self.rows, done.rows), without(self.lists, done.lists)
         )
 
     def add(self, other: Wanted) -> None:
