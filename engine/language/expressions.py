@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from engine.config.document import Keys, Section, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
@@ -55,13 +53,11 @@ class Builder(Checking):
     folder: Path
     scope: Scope
     templates: dict[str, str]
-    done: Mapping[str, model.ObjectMapping] = msgspec.field(
-        default_factory=dict
-    )
-    settings_used: set[str] = msgspec.field(default_factory=set)
+    done: Mapping[str, model.ObjectMapping]
+    settings_used: set[str]
     # the chosen language: its words, and what a text of a template is in it
-    words: Mapping[str, str] = {}
-    say: Callable[[str, Keys], str] = lambda text, _: text
+    words: Mapping[str, str]
+    say: Callable[[str, Keys], str]
 
     # -- paths and conditions
 

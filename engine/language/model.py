@@ -216,16 +216,16 @@ class ObjectMapping(msgspec.Struct, frozen=True):
     fields: Mapping[str, Field]
     when: Condition | None = None
     # collection -> the marks whose rows are left out, such as inactive, with their fields
-    marks: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
-    related: Mapping[str, Related] = msgspec.field(default_factory=dict)
-    children: Mapping[str, Children] = msgspec.field(default_factory=dict)
+    marks: Mapping[str, Mapping[str, str]] = {}
+    related: Mapping[str, Related] = {}
+    children: Mapping[str, Children] = {}
     each: Each | None = None
     match: Names = ()  # adopt a destination row that agrees in these fields
     # what does not count when they are compared: case, accents
     ignoring: Names = ()
     enabled: bool = True
     # source field -> why it stays behind
-    ignore: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ignore: Mapping[str, str] = {}
     rows: tuple[Row, ...] = ()  # records written in the spec itself
     label: str = ""
     keys: Keys = ()
@@ -345,7 +345,7 @@ class Spec(msgspec.Struct, frozen=True):
     # the marks of rows that are migrated all the same
     take: frozenset[str] = frozenset()
     sample: SamplePolicy = SamplePolicy()
-    guards: Mapping[str, float] = msgspec.field(default_factory=dict)
+    guards: Mapping[str, float] = {}
     exports: tuple[Export, ...] = ()
     digest: str = ""
 

@@ -52,8 +52,8 @@ class DependencyLog(msgspec.Struct):
     object has a row for a key as `=object key`.
     """
 
-    places: set[str] = msgspec.field(default_factory=set)
-    found: set[str] = msgspec.field(default_factory=set)
+    places: set[str] = set()
+    found: set[str] = set()
 
     def recording(self, sight: LookupContext) -> LookupContext:
         """The same context, noting what is looked at."""
@@ -144,7 +144,7 @@ class Watch(msgspec.Struct):
     store: Store
     mark: int
     shared: str  # a digest of what all objects have in common
-    _compared: set[str] = msgspec.field(default_factory=set)
+    _compared: set[str] = set()
 
     def compare(self, places: Iterable[str]) -> None:
         """Note what is different in these places."""

@@ -62,7 +62,7 @@ class Sample(msgspec.Struct, frozen=True):
     features: int
     covered: int
     # object -> its records in the sample
-    shown: Mapping[str, int] = msgspec.field(default_factory=dict)
+    shown: Mapping[str, int] = {}
 
 
 def choose(

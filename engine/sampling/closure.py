@@ -29,8 +29,8 @@ Pointing = tuple[str, str, str]
 class Wanted(msgspec.Struct):
     """What drafts asked for and did not find, in the order they asked."""
 
-    rows: dict[str, None] = msgspec.field(default_factory=dict)  # keys
-    lists: dict[Pointing, None] = msgspec.field(default_factory=dict)
+    rows: dict[str, None] = {}  # keys
+    lists: dict[Pointing, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.lists)
