@@ -347,11 +347,10 @@ def by_own_id(
 
 def tokens(codec: RowCodec, values: Row, fields: Sequence[str]) -> list[str]:
     """What a row of these values is looked up by: each parent it names, or its exact values."""
-    parents = [name for name in fields if codec.names_parent(name)]
     named = [
         f"{name}={word(values.get(name))}"
-        for name in parents
-        if values.get(name)
+        for name in fields
+        if codec.names_parent(name) and values.get(name)
     ]
     return named or [exact_token(codec, values, fields)]
 

@@ -14,6 +14,7 @@ from msgspec import structs
 from engine.config.document import Document, Keys, Section
 from engine.connector.model import Connector
 from engine.errors import Diagnostic
+from engine.language.model import custom_name
 from engine.values import without
 
 LINES = "text.labelled_html"  # the step that makes lines of named values
@@ -80,13 +81,13 @@ def _by_importance(data: Section, rules: Section) -> list[Name]:
     written = [(of, name) for of, items in fields.items() for name in items]
     keys = [name for name in written if fields[name[0]][name[1]].get("key")]
     matched = [
-        (item["to"], target.removeprefix("custom."))
+        (item["to"], custom_name(target))
         for item in data["objects"].values()
         for target in [
             *_matched(item.get("match", ())),
             *(item["fields"] if "rows" in item else ()),
         ]
-        if target.startswith("custom.")
+        if custom_name(target)
     ]
     first = [tuple(text.split(".", 1)) for text in rules.get("first", ())]
     # no note can be about these: their values would be left behind
@@ -154,8 +155,7 @@ def _objects(
         beyond = {
             target: value
             for target, value in item["fields"].items()
-            if (item["to"], target.removeprefix("custom.")) in left
-            and target.startswith("custom.")
+            if (item["to"], custom_name(target)) in left
         }
         rest = without(item["fields"], beyond)
         objects[name] = {**item, "fields": rest}
@@ -201,7 +201,7 @@ def _labels(
 ) -> dict[str, str]:
     """What each field is called in the notes: two of one name are told apart by their own."""
     fields = data["custom_fields"].get(resource, {})
-    names = [target.removeprefix("custom.") for target in targets]
+    names = [custom_name(target) for target in targets]
     called = [
         say(fields[name]["name"], ("custom_fields", resource, name, "name"))
         for name in names
@@ -216,7 +216,7 @@ def _options(
     data: Section, resource: str, target: str, say: Say
 ) -> dict[str, str]:
     """The options that the spec gives a field, each as people read it."""
-    name = target.removeprefix("custom.")
+    name = custom_name(target)
     given = data["custom_fields"][resource][name].get("options", ())
     at = ("custom_fields", resource, name, "options")
     found = {}

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from engine.config.document import Document
 from engine.connector.model import Connector
-from engine.errors import Diagnostic
 from engine.language.model import ObjectMapping, Path, Spec
+from engine.language.problems import Checking
 
 KEY = Path("$key", ("$key",))
 
 
 def whole(
     spec: Spec,
-    document: Document,
+    told: Checking,
     destination: Connector,
     used: set[str],
-) -> Iterator[Diagnostic]:
-    """Problems and warnings about a compiled spec; `used` are the settings that something reads."""
+) -> None:
+    """Tell what is wrong with a compiled spec; `used` are the settings that something reads."""
     for name in spec.settings:
         if name not in used:
-            yield document.problem(
+            told.problem(
                 ("settings", name),
                 "unused",
                 f"nothing uses the setting {name!r}",
                 "remove it",
                 "warning",
             )
-    yield from _custom_fields(spec, document)
-    yield from _same_keys(spec, document)
+    _custom_fields(spec, told)
+    _same_keys(spec, told)
     for mapping in spec.objects.values():
-        yield from _key_written(spec, document, mapping)
-        yield from _recognised(spec, document, mapping, destination)
-        yield from _written_over(document, mapping, destination)
+        _key_written(spec, told, mapping)
+        _recognised(spec, told, mapping, destination)
+        _written_over(told, mapping, destination)
 
 
-def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
+def _custom_fields(spec: Spec, told: Checking) -> None:
     written = {
         (mapping.resource, field.custom)
         for mapping in spec.objects.values()
@@ -45,7 +42,7 @@ def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
     for resource, name in spec.custom_fields:
         if (resource, name) not in written:
             text = f"no object writes the custom field {name!r} of {resource}"
-            yield document.problem(
+            told.problem(
                 ("custom_fields", resource, name),
                 "unused",
                 text,
@@ -54,9 +51,7 @@ def _custom_fields(spec: Spec, document: Document) -> Iterator[Diagnostic]:
             )
 
 
-def _key_written(
-    spec: Spec, document: Document, mapping: ObjectMapping
-) -> Iterator[Diagnostic]:
+def _key_written(spec: Spec, told: Checking, mapping: ObjectMapping) -> None:
     """Without its source key a row cannot be found again after a lost connection, and would be
     created twice.
     """
@@ -68,14 +63,14 @@ def _key_written(
             text = (
                 f"the key field {item.name!r} of {item.resource} is not filled"
             )
-            yield document.problem(
+            told.problem(
                 (*mapping.keys, "fields"),
                 "key-field",
                 text,
                 f"add custom.{item.name}: $key",
             )
         elif field.expr != KEY:
-            yield document.problem(
+            told.problem(
                 field.keys,
                 "key-field",
                 f"{item.name!r} is the key field of {item.resource}",
@@ -85,10 +80,10 @@ def _key_written(
 
 def _recognised(
     spec: Spec,
-    document: Document,
+    told: Checking,
     mapping: ObjectMapping,
     destination: Connector,
-) -> Iterator[Diagnostic]:
+) -> None:
     resource = destination.resources.get(mapping.resource)
     keyed = any(
         item.key
@@ -107,14 +102,14 @@ def _recognised(
             f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
             " {name: ..., type: text, key: true}"
         )
-        yield document.problem(
+        told.problem(
             (*mapping.keys, "to"), "key-field", text, advice, "warning"
         )
 
 
 def _written_over(
-    document: Document, mapping: ObjectMapping, destination: Connector
-) -> Iterator[Diagnostic]:
+    told: Checking, mapping: ObjectMapping, destination: Connector
+) -> None:
     """A create that may overwrite a row people made must look for such a row first: what was
     overwritten could not be restored.
     """
@@ -123,12 +118,10 @@ def _written_over(
     if by in mapping.fields and by not in mapping.match:
         text = f"creating a row of {mapping.resource} overwrites one with the same {by}"
         advice = f"add match: [{by}], so that such a row is adopted and keeps what people entered"
-        yield document.problem(
-            (*mapping.keys, "to"), "overwrites-rows", text, advice
-        )
+        told.problem((*mapping.keys, "to"), "overwrites-rows", text, advice)
 
 
-def _same_keys(spec: Spec, document: Document) -> Iterator[Diagnostic]:
+def _same_keys(spec: Spec, told: Checking) -> None:
     """Two objects that create one resource from the same collection would share source keys."""
     made: dict[tuple[str, str], ObjectMapping] = {}
     for item in spec.objects.values():
@@ -139,7 +132,7 @@ def _same_keys(spec: Spec, document: Document) -> Iterator[Diagnostic]:
                     f"{item.name!r} and {other.name!r} both create {item.resource} from"
                     f" {source}"
                 )
-                yield document.problem(
+                told.problem(
                     item.keys,
                     "overlapping-objects",
                     text,

@@ -91,7 +91,7 @@ def load_migration(
         raise SpecError(errors)
     return Migration(
         spec,
-        compiler.source,
+        source,
         compiler.destination,
         compiler.document,
         tuple(found),
@@ -199,7 +199,7 @@ class _Compiler(Checking):
             exports=self._exports(data.get("exports", {})),
             digest=digest(meaning),
         )
-        self.problems += whole(spec, self.document, self.destination, self.used)
+        whole(spec, self, self.destination, self.used)
         return spec
 
     def _builder(
@@ -916,8 +916,7 @@ class _Compiler(Checking):
         known = self.destination.resources.get(resource)
         if known is None:
             return ANY
-        if target.startswith("custom."):
-            name = target.removeprefix("custom.")
+        if name := model.custom_name(target):
             names = [other for of, other in self.custom if of == resource]
             text = f"custom field {name!r} is not declared for {resource}"
             if self.known(name, names, keys, "unknown-field", text):

@@ -153,6 +153,13 @@ class Condition(msgspec.Struct, frozen=True):
     any_of: tuple[tuple[Test, ...], ...]
 
 
+def custom_name(target: str) -> str:
+    """The name that a spec gives the custom field that is written, or ""."""
+    return (
+        target.removeprefix("custom.") if target.startswith("custom.") else ""
+    )
+
+
 class Field(msgspec.Struct, frozen=True):
     """One destination field and its whole story."""
 
@@ -166,11 +173,7 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def custom(self) -> str:
         """The custom field's name in the spec, or ""."""
-        return (
-            self.target.removeprefix("custom.")
-            if self.target.startswith("custom.")
-            else ""
-        )
+        return custom_name(self.target)
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -351,10 +354,8 @@ class Spec(msgspec.Struct, frozen=True):
 
     def label(self, resource: str, target: str) -> str:
         """A destination field as people know it."""
-        field = self.custom_fields.get(
-            (resource, target.removeprefix("custom."))
-        )
-        return field.label if field and target.startswith("custom.") else target
+        field = self.custom_fields.get((resource, custom_name(target)))
+        return field.label if field else target
 
     def active(self) -> tuple[ObjectMapping, ...]:
         """The objects that are switched on, in order."""

@@ -94,7 +94,6 @@ class Remembered(OrderedDict[Any, Any]):
 def sight_on(
     run: Run,
     connection: sa.Connection,
-    drafted: Callable[[str, str], bool] | None = None,
     memory: Remembered | None = None,
 ) -> LookupContext:
     """What evaluations may look at, read from the store as needed and remembered.
@@ -152,7 +151,7 @@ def sight_on(
         objects=run.spec.objects,
         record=record,
         pointing_at=pointing,
-        drafted=drafted or staged,
+        drafted=staged,
         user=lambda key: key != FALLBACK and key in users,
         typed=reread,
         user_source=run.spec.users.source if run.spec.users else "",
@@ -177,7 +176,7 @@ def transform(
         _bring_up(run, mapping, watch, only)
 
 
-class _Stamp(msgspec.Struct, frozen=True):
+class _Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept with an object's drafts."""
 
     fixed: (
@@ -187,7 +186,7 @@ class _Stamp(msgspec.Struct, frozen=True):
     places: Names  # where they looked
     states: Mapping[str, int]  # how many there are
     findings: int
-    mark: int = 0  # of the comparison that they were made after
+    mark: int  # of the comparison that they were made after
 
 
 def _bring_up(
@@ -211,10 +210,11 @@ def _bring_up(
 
 def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:
     """The stamp that was kept; None where there is none, or of another version of ours."""
-    kept = json.loads(recall(run.store, STAMP + mapping.name) or "{}")
-    if kept.keys() != set(_Stamp.__struct_fields__):
+    kept = recall(run.store, STAMP + mapping.name) or "{}"
+    try:
+        return msgspec.json.decode(kept, type=_Stamp)
+    except msgspec.MsgspecError:
         return None
-    return _Stamp(**kept | {"places": tuple(kept["places"])})
 
 
 def _stamp(

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.connector.references import any_key, reference_pattern
+from engine.connector.references import any_key
 from engine.connector.times import is_marked, moment
 from engine.connector.typed import Misfit, Reader, as_declared, beyond_float
 from engine.language import jinja, model
@@ -23,6 +23,7 @@ from engine.values import (
     Row,
     as_link,
     as_list,
+    collection_of,
     dig,
     fits_index,
     flag,
@@ -492,7 +493,7 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
 
 def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
     filled = tuple(
-        [(path, found) for path, found in story.sources if not is_empty(found)]
+        (path, found) for path, found in story.sources if not is_empty(found)
     )
     if value is None:
         how = (
@@ -794,14 +795,9 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
 @functools.lru_cache(maxsize=16_384)
 def _key_named(text: str, sources: Names, pattern: str) -> str | None:
     """Records name the same rows often: their state, their category, the one in charge."""
-    if pattern:
-        match = reference_pattern(pattern).fullmatch(text)
-        if match:
-            return (
-                f"{match['collection']}/{match['id']}"
-                if match["collection"] in sources
-                else None
-            )
+    found = any_key(text, pattern)
+    if found:
+        return found if collection_of(found) in sources else None
     head, _, rest = text.partition("/")
     if rest and head in sources:
         return text
