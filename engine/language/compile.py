@@ -380,7 +380,7 @@ class _Compiler(Checking):
             if not self.known(resource, having, place, "unsupported", text):
                 continue
             for name, item in items.items():
-                keys: Keys = (*place, name)
+                keys = (*place, name)
                 text = f"{self.destination.title} has no field type for {item['type']!r}"
                 self.known(
                     item["type"],
@@ -529,7 +529,7 @@ class _Compiler(Checking):
         ]
         for target, item in data.items():
             resource, _, field = target.partition(".")
-            keys: Keys = ("native_options", target)
+            keys = ("native_options", target)
             text = f"{target!r} is not a built-in field with options"
             if self.known(target, enums, keys, "unknown-field", text):
                 options = self._options(item, keys)
@@ -594,7 +594,7 @@ class _Compiler(Checking):
     def _stages(self, key: str, item: Section) -> model.ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
         assert rules is not None
-        keys: Keys = ("pipelines", key, "stages")
+        keys = ("pipelines", key, "stages")
         parent = model.Field(
             rules.parent,
             model.Lookup((PIPELINES,), model.Const(key), on_miss="fail"),
@@ -634,7 +634,7 @@ class _Compiler(Checking):
     # -- one object
 
     def _object(self, name: str, data: Section) -> model.ObjectMapping:
-        keys: Keys = ("objects", name)
+        keys = ("objects", name)
         if name == "users":
             self.problem(
                 keys,

@@ -15,7 +15,27 @@ import msgspec
 from engine.connector.references import any_key
 from engine.connector.times import is_marked, moment
 from engine.connector.typed import Misfit, Reader, as_declared, beyond_float
-from engine.language import jinja, model
+from engine.language import jinja
+from engine.language.model import (
+    Cases,
+    Children,
+    Condition,
+    Const,
+    Download,
+    Each,
+    Expr,
+    Field,
+    First,
+    Items,
+    Lookup,
+    ObjectMapping,
+    Parts,
+    Path,
+    Pipe,
+    Related,
+    Template,
+    Test,
+)
 from engine.store.records import Record
 from engine.values import (
     LONGEST_KEY,
@@ -67,7 +87,7 @@ class LookupContext(msgspec.Struct, frozen=True):
 
     settings: Mapping[str, Any]
     pattern: str  # how a value names a row: "host/{collection}/{id}", or ""
-    objects: Mapping[str, model.ObjectMapping]
+    objects: Mapping[str, ObjectMapping]
     record: Callable[[str], Row | None]
     pointing_at: Callable[[str, str, Sequence[str]], KeyedRows]
     drafted: Callable[
@@ -146,7 +166,7 @@ class _Story(msgspec.Struct):
 class _Context(msgspec.Struct):
     """One record (and one element of it) with the records around it."""
 
-    mapping: model.ObjectMapping
+    mapping: ObjectMapping
     source: Source
     sight: LookupContext
     key: str
@@ -157,7 +177,7 @@ class _Context(msgspec.Struct):
     told: dict[str, str] = {}
     _around: dict[str, Any] = {}
 
-    def value(self, path: model.Path) -> Any:  # noqa: PLR0911
+    def value(self, path: Path) -> Any:  # noqa: PLR0911
         """The value at a path; None where there is none."""
         head, *rest = path.segments
         if (
@@ -185,7 +205,7 @@ class _Context(msgspec.Struct):
             return dig(self.around(str(head)), tuple(rest))
         return self.own(path)
 
-    def own(self, path: model.Path) -> Any:
+    def own(self, path: Path) -> Any:
         """The value at a path of the record's own fields."""
         self.tell("", self.source.misfits.get(str(path.segments[0]), ()))
         return dig(self.source.body, path.segments)
@@ -219,7 +239,7 @@ class _Context(msgspec.Struct):
             )
         return self._around[name]
 
-    def _of_element(self, each: model.Each) -> Iterator[str]:
+    def _of_element(self, each: Each) -> Iterator[str]:
         """What does not fit in this element, and not in the others of its list."""
         elements = dig(self.source.body, each.path.segments)
         position = (
@@ -248,7 +268,7 @@ class _Context(msgspec.Struct):
         ]
         return found if related.many else next(iter(found), None)
 
-    def keys_of(self, related: model.Related) -> list[str]:
+    def keys_of(self, related: Related) -> list[str]:
         """The keys of the rows that a link in the record leads to."""
         value = self.value(related.by)
         values = (value or []) if related.many else [value]
@@ -258,7 +278,7 @@ class _Context(msgspec.Struct):
         )
         return [key for key in keys if key]
 
-    def parents_of(self, children: model.Children) -> list[str]:
+    def parents_of(self, children: Children) -> list[str]:
         """What children name as their parent; nothing where the record does not say."""
         if children.by is None:
             return [self.source.key, self.source.id]
@@ -280,7 +300,7 @@ class _Context(msgspec.Struct):
             if children.where is None or _holds_in(children.where, body)
         ]
 
-    def template_values(self, template: model.Template) -> dict[str, Any]:
+    def template_values(self, template: Template) -> dict[str, Any]:
         """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""
         values: dict[str, Any] = {
             "settings": self.sight.settings,
@@ -298,9 +318,9 @@ class _Context(msgspec.Struct):
 
 
 def value_at(
-    mapping: model.ObjectMapping,
+    mapping: ObjectMapping,
     source: Source,
-    path: model.Path,
+    path: Path,
     sight: LookupContext,
 ) -> Any:
     """What an object reads at a path of one record, outside the list it may go through."""
@@ -310,7 +330,7 @@ def value_at(
 
 
 def evaluate(
-    mapping: model.ObjectMapping,
+    mapping: ObjectMapping,
     source: Source,
     sight: LookupContext,
     traced: bool = True,
@@ -337,7 +357,7 @@ def evaluate(
             yield Evaluation(key, source.key, {}, "skipped", reason)
 
 
-def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
+def _is_empty(mapping: ObjectMapping, made: Evaluation) -> bool:
     """Whether a draft has nothing of what the object is for, and nothing was left out of it."""
     needed = mapping.unless_empty
     return (
@@ -349,10 +369,10 @@ def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
 
 
 def looked_at(
-    mapping: model.ObjectMapping,
+    mapping: ObjectMapping,
     source: Source,
     sight: LookupContext,
-    by_field: Sequence[tuple[model.Lookup, model.Path]],
+    by_field: Sequence[tuple[Lookup, Path]],
 ) -> Iterator[str | Query]:
     """Keys and queries that the drafts of a record may ask for, as far as its own fields tell.
 
@@ -375,9 +395,7 @@ def looked_at(
                 yield from _asked(lookup, context.value(path), context)
 
 
-def _asked(
-    lookup: model.Lookup, value: Any, context: _Context
-) -> Iterator[Query]:
+def _asked(lookup: Lookup, value: Any, context: _Context) -> Iterator[Query]:
     """The queries of a lookup by a field of its target's records."""
     for name in () if is_empty(value) else lookup.objects:
         for collection in context.sight.objects[name].sources:
@@ -385,7 +403,7 @@ def _asked(
 
 
 def takes_part(
-    mapping: model.ObjectMapping, source: Source, sight: LookupContext
+    mapping: ObjectMapping, source: Source, sight: LookupContext
 ) -> bool:
     """Whether an object has a draft of this record, or of an element of it; no field is looked
     at.
@@ -418,7 +436,7 @@ def _is_meant(context: _Context) -> bool:
 
 
 def _elements(
-    each: model.Each | None, source: Source
+    each: Each | None, source: Source
 ) -> Iterator[tuple[str, Any, str]]:
     """Key, element and what is wrong with it: only a key of its own tells an element apart for
     good.
@@ -491,7 +509,7 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
     )
 
 
-def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
+def _trace(item: Field, story: _Story, value: Any) -> Provenance:
     filled = tuple(
         (path, found) for path, found in story.sources if not is_empty(found)
     )
@@ -519,23 +537,21 @@ def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
 # -- expressions
 
 
-def _evaluate(expr: model.Expr, context: _Context, story: _Story) -> Any:
+def _evaluate(expr: Expr, context: _Context, story: _Story) -> Any:
     return _HEADS[type(expr)](expr, context, story)
 
 
-def _path(expr: model.Path, context: _Context, story: _Story) -> Any:
+def _path(expr: Path, context: _Context, story: _Story) -> Any:
     value = context.value(expr)
     story.sources.append((expr.text, value))
     return value
 
 
-def _const(expr: model.Const, _: _Context, __: _Story) -> Any:
+def _const(expr: Const, _: _Context, __: _Story) -> Any:
     return expr.value
 
 
-def _parts(
-    expr: model.Parts, context: _Context, story: _Story
-) -> dict[str, Any]:
+def _parts(expr: Parts, context: _Context, story: _Story) -> dict[str, Any]:
     values = (
         (name, _evaluate(item, context, story))
         for name, item in expr.values.items()
@@ -543,14 +559,14 @@ def _parts(
     return {name: value for name, value in values if not is_empty(value)}
 
 
-def _cases(expr: model.Cases, context: _Context, story: _Story) -> Any:
+def _cases(expr: Cases, context: _Context, story: _Story) -> Any:
     for condition, item in expr.cases:
         if holds(condition, context.value, story):
             return _evaluate(item, context, story)
     return _evaluate(expr.otherwise, context, story)
 
 
-def _first(expr: model.First, context: _Context, story: _Story) -> Any:
+def _first(expr: First, context: _Context, story: _Story) -> Any:
     """The first that is not empty; that lookups before it found nothing is then no loss."""
     value, attempt, misses = None, _Story(), []
     for option in expr.options:
@@ -569,7 +585,7 @@ def _first(expr: model.First, context: _Context, story: _Story) -> Any:
     return value
 
 
-def _items(expr: model.Items, context: _Context, story: _Story) -> list[Any]:
+def _items(expr: Items, context: _Context, story: _Story) -> list[Any]:
     """Objects of a list; one whose record values are all empty is left out."""
     found = []
     for item in expr.items:
@@ -577,14 +593,14 @@ def _items(expr: model.Items, context: _Context, story: _Story) -> list[Any]:
         moving = [
             name
             for name, part in item.values.items()
-            if not isinstance(part, model.Const)
+            if not isinstance(part, Const)
         ]
         if not moving or any(name in values for name in moving):
             found.append(values)
     return found
 
 
-def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
+def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
     if pipe.when and not holds(pipe.when, context.value):
         story.marks.add("unmet")
         story.reason = "its condition does not hold"
@@ -607,7 +623,7 @@ def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
     return value
 
 
-def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
+def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
     rules = pipe.mapping
     assert rules is not None
     story.steps.append("map")
@@ -637,7 +653,7 @@ def _meant(entries: Mapping[str, Any], value: Any) -> str | None:
     )
 
 
-def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
+def _template(expr: Template, context: _Context, story: _Story) -> Any:
     story.steps.append(f"template {expr.name}" if expr.name else "template")
     story.marks.add("template")
     story.sources += [(use, None) for use in expr.uses]
@@ -656,7 +672,7 @@ def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
         return None
 
 
-def _download(expr: model.Download, context: _Context, story: _Story) -> Any:
+def _download(expr: Download, context: _Context, story: _Story) -> Any:
     url = _evaluate(expr.url, context, story)
     if is_empty(url):
         return None
@@ -670,7 +686,7 @@ def _download(expr: model.Download, context: _Context, story: _Story) -> Any:
 # -- lookups
 
 
-def _lookup(expr: model.Lookup, context: _Context, story: _Story) -> Any:
+def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
     value = _evaluate(expr.by, context, story)
     story.marks.add("lookup")
     if expr.objects == ("users",):
@@ -728,9 +744,7 @@ def _spellings(value: Any, context: _Context) -> list[str]:
     return [key, id_in(key)] if id_in(key) else [text]
 
 
-def _missed(
-    expr: model.Lookup, value: Any, context: _Context, story: _Story
-) -> Any:
+def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:
     named = (
         f"for {_shown(value)}" if value is not None else "named in the record"
     )
@@ -805,16 +819,16 @@ def _key_named(text: str, sources: Names, pattern: str) -> str | None:
 
 
 _HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
-    model.Path: _path,
-    model.Const: _const,
-    model.First: _first,
-    model.Parts: _parts,
-    model.Items: _items,
-    model.Cases: _cases,
-    model.Template: _template,
-    model.Lookup: _lookup,
-    model.Download: _download,
-    model.Pipe: _pipe,
+    Path: _path,
+    Const: _const,
+    First: _first,
+    Parts: _parts,
+    Items: _items,
+    Cases: _cases,
+    Template: _template,
+    Lookup: _lookup,
+    Download: _download,
+    Pipe: _pipe,
 }
 
 
@@ -822,8 +836,8 @@ _HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
 
 
 def holds(
-    condition: model.Condition,
-    value: Callable[[model.Path], Any],
+    condition: Condition,
+    value: Callable[[Path], Any],
     story: _Story | None = None,
 ) -> bool:
     """Whether any of the condition's lists of tests holds as a whole."""
@@ -842,12 +856,12 @@ def holds(
     )
 
 
-def _holds_in(condition: model.Condition, body: Row) -> bool:
+def _holds_in(condition: Condition, body: Row) -> bool:
     """Whether the condition holds in a record of its own."""
     return holds(condition, lambda path: dig(body, path.segments))
 
 
-def _passes(test: model.Test, found: Any) -> bool:  # noqa: PLR0911
+def _passes(test: Test, found: Any) -> bool:  # noqa: PLR0911
     wanted = test.value
     match test.op:
         case "filled":
