@@ -167,7 +167,8 @@ def _plain(text: str, type_name: str) -> str:
     text = text.strip()
     match type_name:
         case "datetime":
-            return _instant(text)
+            moment = _moment(text)
+            return moment.isoformat() if moment else text
         case "date":
             return _day(text)
         case "time" | "duration":
@@ -177,13 +178,8 @@ def _plain(text: str, type_name: str) -> str:
     return text
 
 
-def _instant(text: str) -> str:
-    """A moment in UTC; a text that is none stays as it is."""
-    moment = _moment(text)
-    return moment.isoformat() if moment else text
-
-
 def _moment(text: str) -> datetime | None:
+    """A moment in UTC; None for a text that is none."""
     if len(text) <= len("2024-01-01"):
         return None
 

@@ -46,12 +46,13 @@ A_FEW = 3  # records of each object that a sample shows where there are so many
 _GOLDEN = 0.6180339887498949
 
 
-class _Look(msgspec.Struct, frozen=True):
+class _Look(msgspec.Struct):
     """What one record shows."""
 
     key: str
     objects: Sequence[str]  # that are made of it
-    features: frozenset[str]  # in words
+    features: set[str]  # in words
+    values: Mapping[str, str]  # of paths that may decide something
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -138,7 +139,7 @@ def _looks(
     )
     sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
     unread = _unread(run, name)
-    seen: list[tuple[str, list[str], list[str], dict[str, str]]] = []
+    seen: list[_Look] = []
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             sight = sight_on(run, connection)
@@ -148,40 +149,22 @@ def _looks(
                     m.name for m in mappings if takes_part(m, source, sight)
                 ]
                 if objects:
+                    features = _shape(record, own, unread)
+                    features.update(map("any {}".format, objects))
                     values = {
                         path: _value(mappings, source, path, sight)
                         for path in sorting
                     }
-                    seen.append(
-                        (
-                            record.key,
-                            objects,
-                            _shape(record, own, unread),
-                            values,
-                        )
-                    )
+                    seen.append(_Look(record.key, objects, features, values))
         if len(seen) >= LOOKED_AT:
             break
 
-    few = [
-        path
-        for path in sorting
-        if len({values[path] for *_, values in seen}) <= VALUES
-    ]
-    return [
-        _Look(
-            key,
-            objects,
-            frozenset(
-                [*shape, *_words(few, values), *map("any {}".format, objects)]
-            ),
-        )
-        for key, objects, shape, values in seen
-    ]
-
-
-def _words(paths: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
-    return (f"{path} = {values[path]}" for path in paths if values[path] != "")
+    for path in sorting:
+        if len({look.values[path] for look in seen}) <= VALUES:
+            for look in seen:
+                if value := look.values[path]:
+                    look.features.add(f"{path} = {value}")
+    return seen
 
 
 def _unread(run: Run, name: str) -> Sequence[str]:
@@ -192,13 +175,13 @@ def _unread(run: Run, name: str) -> Sequence[str]:
 
 def _shape(
     record: Record, paths: Sequence[str], unread: Sequence[str]
-) -> list[str]:
+) -> set[str]:
     """Which fields are filled and which are empty, of those that were read."""
-    shown = []
+    shown = set()
     for path in paths:
         place = segments(path)
         if place[0] in record.body or place[0] not in unread:
-            shown.append(
+            shown.add(
                 f"{path} {'empty' if is_empty(dig(record.body, place)) else 'filled'}"
             )
     return shown
