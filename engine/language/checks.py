@@ -41,11 +41,10 @@ def _custom_fields(spec: Spec, told: Checking) -> None:
     }
     for resource, name in spec.custom_fields:
         if (resource, name) not in written:
-            text = f"no object writes the custom field {name!r} of {resource}"
             told.problem(
                 ("custom_fields", resource, name),
                 "unused",
-                text,
+                f"no object writes the custom field {name!r} of {resource}",
                 "remove it, or map it",
                 "warning",
             )
@@ -60,13 +59,10 @@ def _key_written(spec: Spec, told: Checking, mapping: ObjectMapping) -> None:
         if item.resource != mapping.resource or not item.key:
             continue
         if field is None:
-            text = (
-                f"the key field {item.name!r} of {item.resource} is not filled"
-            )
             told.problem(
                 (*mapping.keys, "fields"),
                 "key-field",
-                text,
+                f"the key field {item.name!r} of {item.resource} is not filled",
                 f"add custom.{item.name}: $key",
             )
         elif field.expr != KEY:
@@ -97,13 +93,13 @@ def _recognised(
         and not resource.recognise
         and not mapping.match
     ):
-        text = f"a row of {mapping.resource} cannot be found again after a lost connection"
-        advice = (
-            f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
-            " {name: ..., type: text, key: true}"
-        )
         told.problem(
-            (*mapping.keys, "to"), "key-field", text, advice, "warning"
+            (*mapping.keys, "to"),
+            "key-field",
+            f"a row of {mapping.resource} cannot be found again after a lost connection",
+            f"declare a field for its key: custom_fields.{mapping.resource}.source_key:"
+            " {name: ..., type: text, key: true}",
+            "warning",
         )
 
 
@@ -116,9 +112,12 @@ def _written_over(
     resource = destination.resources.get(mapping.resource)
     by = resource.written_over if resource else ""
     if by in mapping.fields and by not in mapping.match:
-        text = f"creating a row of {mapping.resource} overwrites one with the same {by}"
-        advice = f"add match: [{by}], so that such a row is adopted and keeps what people entered"
-        told.problem((*mapping.keys, "to"), "overwrites-rows", text, advice)
+        told.problem(
+            (*mapping.keys, "to"),
+            "overwrites-rows",
+            f"creating a row of {mapping.resource} overwrites one with the same {by}",
+            f"add match: [{by}], so that such a row is adopted and keeps what people entered",
+        )
 
 
 def _same_keys(spec: Spec, told: Checking) -> None:
@@ -128,13 +127,10 @@ def _same_keys(spec: Spec, told: Checking) -> None:
         for source in item.sources if item.key_field and not item.each else ():
             other = made.setdefault((item.resource, source), item)
             if other.name != item.name and not (other.when and item.when):
-                text = (
-                    f"{item.name!r} and {other.name!r} both create {item.resource} from"
-                    f" {source}"
-                )
                 told.problem(
                     item.keys,
                     "overlapping-objects",
-                    text,
+                    f"{item.name!r} and {other.name!r} both create {item.resource} from"
+                    f" {source}",
                     "merge them, or separate them with `when`",
                 )

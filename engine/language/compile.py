@@ -249,8 +249,13 @@ class _Compiler(Checking):
         chosen = self.settings.get("language", "")
         self.used.add("language")
         place = ("settings", "language")
-        text = f"there is no language {chosen!r}"
-        self.known(chosen, data, place, "unknown-name", text)
+        self.known(
+            chosen,
+            data,
+            place,
+            "unknown-name",
+            f"there is no language {chosen!r}",
+        )
         for name, written in data.items():
             if written:
                 place = ("languages", name)
@@ -269,10 +274,11 @@ class _Compiler(Checking):
         if not isinstance(found, dict) or not all(
             isinstance(words, str) and words for words in found.values() or [0]
         ):
-            text = (
-                f"{written} is not a list of texts, each with its translation"
+            self.problem(
+                keys,
+                "wrong-type",
+                f"{written} is not a list of texts, each with its translation",
             )
-            self.problem(keys, "wrong-type", text)
             return {}
         return found
 
@@ -296,8 +302,13 @@ class _Compiler(Checking):
             for mark in resource.marks
         }
         for mark in data:
-            text = f"no row of {self.source.title} is marked as {mark!r}"
-            self.known(mark, known, ("take", mark), "unknown-name", text)
+            self.known(
+                mark,
+                known,
+                ("take", mark),
+                "unknown-name",
+                f"no row of {self.source.title} is marked as {mark!r}",
+            )
         builder = self._builder(())
         return frozenset(
             mark
@@ -376,18 +387,22 @@ class _Compiler(Checking):
         }
         for resource, items in data.items():
             place = ("custom_fields", resource)
-            text = f"{resource!r} cannot have custom fields"
-            if not self.known(resource, having, place, "unsupported", text):
+            if not self.known(
+                resource,
+                having,
+                place,
+                "unsupported",
+                f"{resource!r} cannot have custom fields",
+            ):
                 continue
             for name, item in items.items():
                 keys = (*place, name)
-                text = f"{self.destination.title} has no field type for {item['type']!r}"
                 self.known(
                     item["type"],
                     having[resource].types,
                     (*keys, "type"),
                     "unsupported",
-                    text,
+                    f"{self.destination.title} has no field type for {item['type']!r}",
                 )
                 self.custom[resource, name] = self._custom_field(
                     resource, name, item, keys
@@ -446,14 +461,11 @@ class _Compiler(Checking):
                 (resource, item.label.strip().casefold(), item.type), name
             )
             if other != name:
-                text = (
-                    f"{other!r} and {name!r} of {resource} are both called"
-                    f" {item.label!r}"
-                )
                 self.problem(
                     ("custom_fields", resource, name, "name"),
                     "duplicate-value",
-                    text,
+                    f"{other!r} and {name!r} of {resource} are both called"
+                    f" {item.label!r}",
                     "rename one of them",
                 )
 
@@ -493,11 +505,10 @@ class _Compiler(Checking):
                 )
         for position, item in enumerate(data):
             if isinstance(item, Mapping) and item["was"] in labels:
-                text = f"the option {item['was']!r} still exists"
                 self.problem(
                     (*keys, position, "was"),
                     "bad-rename",
-                    text,
+                    f"the option {item['was']!r} still exists",
                     "remove it, or remove this line",
                 )
 
@@ -530,8 +541,13 @@ class _Compiler(Checking):
         for target, item in data.items():
             resource, _, field = target.partition(".")
             keys = ("native_options", target)
-            text = f"{target!r} is not a built-in field with options"
-            if self.known(target, enums, keys, "unknown-field", text):
+            if self.known(
+                target,
+                enums,
+                keys,
+                "unknown-field",
+                f"{target!r} is not a built-in field with options",
+            ):
                 options = self._options(item, keys)
                 found.append(model.NativeOptions(resource, field, **options))
         return tuple(found)
@@ -676,8 +692,13 @@ class _Compiler(Checking):
             *several(needed, (*keys, "unless_empty")),
             *several(match, (*keys, *at)),
         ]:
-            text = f"{target!r} is not one of this object's fields"
-            self.known(target, fields, place, "unknown-field", text)
+            self.known(
+                target,
+                fields,
+                place,
+                "unknown-field",
+                f"{target!r} is not one of this object's fields",
+            )
         return model.ObjectMapping(
             name=name,
             sources=sources,
@@ -851,31 +872,27 @@ class _Compiler(Checking):
         if "by" in data:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
-                text = (
-                    f"{data['by']!r} and {data['on']!r} never name the same row"
-                )
                 self.problem(
                     (*keys, "by"),
                     "wrong-link",
-                    text,
+                    f"{data['by']!r} and {data['on']!r} never name the same row",
                     "compare the rows that they link to",
                 )
             return model.Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):
-            text = (
-                f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
-                f" {' or '.join(own)}"
-            )
-            self.problem(
-                (*keys, "on"), "wrong-link", text, "use the link that does"
-            )
-        elif len(own) > 1 and on.kind in NUMBERS:
-            text = f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share"
             self.problem(
                 (*keys, "on"),
                 "wrong-link",
-                text,
+                f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
+                f" {' or '.join(own)}",
+                "use the link that does",
+            )
+        elif len(own) > 1 and on.kind in NUMBERS:
+            self.problem(
+                (*keys, "on"),
+                "wrong-link",
+                f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share",
                 "use the link that names the collection",
                 "warning",
             )
@@ -918,8 +935,13 @@ class _Compiler(Checking):
             return ANY
         if name := model.custom_name(target):
             names = [other for of, other in self.custom if of == resource]
-            text = f"custom field {name!r} is not declared for {resource}"
-            if self.known(name, names, keys, "unknown-field", text):
+            if self.known(
+                name,
+                names,
+                keys,
+                "unknown-field",
+                f"custom field {name!r} is not declared for {resource}",
+            ):
                 return custom_kind(self.custom[resource, name])
             return ANY
         kind = known.fields.get(target)

@@ -80,8 +80,9 @@ class Builder(Checking):
         nowhere = model.Path(text, ("$none",)), ANY
         if text.startswith("$"):
             names = [*SPECIAL, "$settings.NAME"]
-            problem = f"unknown name {text!r}"
-            self.known(text, names, keys, "unknown-name", problem)
+            self.known(
+                text, names, keys, "unknown-name", f"unknown name {text!r}"
+            )
             return nowhere
         try:
             parts = segments(text)
@@ -244,14 +245,11 @@ class Builder(Checking):
                 or "value" in item
                 or "default" in item
             ):
-                text = (
-                    "this option is never tried: the one before it always gives a value"
-                    " or ends the record"
-                )
                 self.problem(
                     (*keys, position + 1),
                     "unreachable",
-                    text,
+                    "this option is never tried: the one before it always gives a value"
+                    " or ends the record",
                     "move that one to the end of the list",
                     "warning",
                 )
@@ -506,12 +504,11 @@ class Builder(Checking):
             )
         for word in ("on", "on_miss", "on_many"):
             if word in data:
-                advice = "unmatched users are assigned to users.fallback"
                 self.problem(
                     (*keys, word),
                     "conflicting-keys",
                     f"a lookup of users has no {word!r}",
-                    advice,
+                    "unmatched users are assigned to users.fallback",
                 )
 
     def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:

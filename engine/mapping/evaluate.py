@@ -353,8 +353,13 @@ def evaluate(
                 yield made
         elif context.told:
             told = [f"{place} {what}" for place, what in context.told.items()]
-            reason = f"its condition cannot be judged: {'; '.join(told)}"
-            yield Evaluation(key, source.key, {}, "skipped", reason)
+            yield Evaluation(
+                key,
+                source.key,
+                {},
+                "skipped",
+                f"its condition cannot be judged: {'; '.join(told)}",
+            )
 
 
 def _is_empty(mapping: ObjectMapping, made: Evaluation) -> bool:
