@@ -138,9 +138,14 @@ def _flag(value: Any) -> bool:
     return found
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _number(value: Any, type_name: str) -> Any:
     """A number; as text where a float would lose digits."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         return value
     exact = _exact_number(value) if isinstance(value, str) else None
     if exact is None:

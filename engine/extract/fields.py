@@ -105,13 +105,13 @@ def note_absent_fields(run: Run) -> None:
     what depends on it would be lost in every record.
     """
     absent = [
-        item
+        _told(item)
         for item in count_fields(run, whole=False)
         if item.rows and not item.found
     ]
     with run.store.begin() as connection:
         clear_findings(connection, ABSENT)
-        save_findings(connection, [_told(item) for item in absent])
+        save_findings(connection, absent)
 
 
 def note_odd_marks(run: Run) -> None:

@@ -425,10 +425,7 @@ def reaches(rows: Iterable[Row], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a
     stamp proves nothing.
     """
-    return any(
-        stamp is not None and stamp < since
-        for stamp in (moment(row.get(name)) for row in rows)
-    )
+    return any((moment(row.get(name)) or since) < since for row in rows)
 
 
 def filtered(operation: Operation, since: float) -> dict[str, Any]:

@@ -122,11 +122,6 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _option_label(written: Any) -> str:
-    """The label of an option: written alone, or together with its former label."""
-    return str(written["label"] if isinstance(written, Mapping) else written)
-
-
 class _Compiler(Checking):
     """Compiles one spec document into one Spec, collecting problems on the way."""
 
@@ -474,13 +469,14 @@ class _Compiler(Checking):
         if not isinstance(data, list):
             self._builder_of(data, "label", keys)
             return {"options_from": (data["from"], data["label"])}
-        labels = [_option_label(item) for item in data]
-        said = [
-            self.say(label, (*keys, position))
-            for position, label in enumerate(labels)
+        # written alone, or together with the former label
+        labels = [
+            str(item["label"] if isinstance(item, Mapping) else item)
+            for item in data
         ]
+        said = [self.say(label, at) for at, label in several(labels, keys)]
         self._own_options(data, labels, said, keys)
-        were = self._options_were(data, labels)
+        were = self._options_were(data, labels, said)
         return {"options": tuple(said), "options_were": were}
 
     def _own_options(
@@ -513,21 +509,22 @@ class _Compiler(Checking):
                 )
 
     def _options_were(
-        self, data: Sequence[Any], labels: Sequence[str]
+        self,
+        data: Sequence[Any],
+        labels: Sequence[str],
+        said: Sequence[str],
     ) -> tuple[tuple[str, str], ...]:
         """Options, each with the labels that earlier runs may have known it by: in other languages,
         or before it was renamed.
         """
         found = []
-        taken = {self.words.get(label, label) for label in labels}
-        for item, label in zip(data, labels, strict=True):
-            now = self.words.get(label, label)
+        for item, label, now in zip(data, labels, said, strict=True):
             languages = self.catalogues.values()
             were = [label, *(words.get(label, label) for words in languages)]
             if isinstance(item, Mapping):
                 were.append(str(item["was"]))
             # a label that another option has now is that one's
-            found += [(now, was) for was in were if was not in taken]
+            found += [(now, was) for was in were if was not in said]
         return tuple(found)
 
     def _native_options(self, data: Section) -> tuple[model.NativeOptions, ...]:

@@ -376,12 +376,10 @@ class Builder(Checking):
     def _steps(self, data: Any, keys: Keys) -> tuple[model.NamedStep, ...]:
         steps = []
         for at, item in several(data, keys):
-            name, args = (
-                (item, None)
-                if isinstance(item, str)
-                else next(iter(item.items()))
-            )
-            at = at if isinstance(item, str) else (*at, name)
+            name, args = item, None
+            if not isinstance(item, str):
+                name, args = next(iter(item.items()))
+                at = (*at, name)
             try:
                 steps.append(
                     bind(name, self._arguments(args, at), self.scope.steps)
@@ -433,8 +431,8 @@ class Builder(Checking):
     def _lookup(self, data: Section, keys: Keys, kind: FieldType) -> model.Expr:
         written = several(data["lookup"], (*keys, "lookup"))
         names = tuple(name for _, name in written)
-        good = [self._target(name, at) for at, name in written]
-        if all(good):
+        good = not [name for at, name in written if not self._target(name, at)]
+        if good:
             self.fault(
                 (*keys, "lookup"),
                 typecheck.check_link(kind, self._resources(names)),
@@ -443,13 +441,13 @@ class Builder(Checking):
         on = data.get("on", "")
         if "users" in names:
             self._people_only(data, names, keys)
-        elif on and all(good):
+        elif on and good:
             self._on(names, on, (*keys, "on"))
-        if all(good) and not on:
+        if good and not on:
             self._reaches(names, by, (*keys, "by"))
         miss = data.get("on_miss", "report")
         fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
-        if fallback and all(good) and "users" not in names:
+        if fallback and good and "users" not in names:
             self._fallback(names, fallback, (*keys, "on_miss", "fallback"))
         return model.Lookup(
             names,

@@ -155,14 +155,10 @@ class _Unknown(jinja2.StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        where = (
-            "there is nothing to take"
-            if self._undefined_obj is None
-            else "there is no field"
-        )
-        return self._undefined_hint or f"{where} {self._undefined_name!r}" + (
-            " from" if self._undefined_obj is None else ""
-        )
+        why = f"there is no field {self._undefined_name!r}"
+        if self._undefined_obj is None:
+            why = f"there is nothing to take {self._undefined_name!r} from"
+        return self._undefined_hint or why
 
 
 class View:
@@ -323,8 +319,8 @@ def _flat(items: Any) -> Any:
 def _guarded(
     function: Callable[..., Any], name: str = ""
 ) -> Callable[..., Any]:
-    """A filter that refuses to multiply large texts; without a name it is a step and gets plain
-    values.
+    """A filter that refuses to multiply large texts; one of texts gets a text, and one without a
+    name, which is a step, the plain value.
     """
     # how many arguments are Jinja's own, before the value
     place = hasattr(function, "jinja_pass_arg")
@@ -345,17 +341,13 @@ def _guarded(
             raise SecurityError("the text becomes too long")
         if name in _LISTS and value is None:
             value = []  # a list that is not there is empty, as everywhere in a spec
-        given = _given(name, value)
-        return _bounded(function(*args[:place], given, *rest, **named))
+        elif name in _TEXT:
+            value = _shown(value)
+        elif not name:
+            value = _bare(value)
+        return _bounded(function(*args[:place], value, *rest, **named))
 
     return run
-
-
-def _given(name: str, value: Any) -> Any:
-    """What a filter receives: a text, the value, or for a step the plain value behind it."""
-    if name in _TEXT:
-        return _shown(value)
-    return value if name else _bare(value)
 
 
 def _join(join: Callable[..., str]) -> Callable[..., str]:

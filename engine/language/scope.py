@@ -120,11 +120,7 @@ def _either(one: FieldType, other: FieldType) -> FieldType:
     """A field that two collections have."""
     if one.kind != other.kind:
         return ANY
-    shape = (
-        {**(one.shape or {}), **(other.shape or {})}
-        if one.shape or other.shape
-        else None
-    )
+    shape = {**(one.shape or {}), **(other.shape or {})} or None
     return FieldType(
         one.kind,
         shape,

@@ -9,7 +9,7 @@ from typing import Any
 from engine.config.document import scalar
 from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType
-from engine.connector.typed import Misfit, as_declared, as_text
+from engine.connector.typed import Misfit, as_declared, as_text, is_number
 from engine.errors import Code
 from engine.language.model import CustomField
 from engine.language.problems import Fault
@@ -57,14 +57,10 @@ _NEVER: dict[str, tuple[str, ...]] = {
 }
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "number": (_is_number, "a number"),
+    "number": (is_number, "a number"),
     "integer": (
-        lambda value: _is_number(value) and float(value).is_integer(),
+        lambda value: is_number(value) and float(value).is_integer(),
         "a whole number",
     ),
     "boolean": (lambda value: isinstance(value, bool), "true or false"),
@@ -297,7 +293,7 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
 def _comparable(found: FieldType, value: Any) -> bool:
     """Whether a comparison may ever hold; numbers and flags may be written as text."""
     if found.kind in NUMBERS:
-        return _is_number(
+        return is_number(
             value if isinstance(value, bool) else scalar(str(value))
         )
     if found.kind == "boolean":

@@ -242,17 +242,13 @@ class _Context(msgspec.Struct):
     def _of_element(self, each: Each) -> Iterator[str]:
         """What does not fit in this element, and not in the others of its list."""
         elements = dig(self.source.body, each.path.segments)
-        position = (
-            next(
-                (
-                    at
-                    for at, item in enumerate(elements)
-                    if item is self.element
-                ),
-                -1,
-            )
-            if isinstance(elements, list)
-            else -1
+        position = next(
+            (
+                at
+                for at, item in enumerate(as_list(elements))
+                if item is self.element
+            ),
+            -1,
         )
         place = f"{each.path.text}[{position}]."
         texts = self.source.misfits.get(str(each.path.segments[0]), ())
@@ -566,7 +562,15 @@ def _parts(expr: Parts, context: _Context, story: _Story) -> dict[str, Any]:
 
 def _cases(expr: Cases, context: _Context, story: _Story) -> Any:
     for condition, item in expr.cases:
-        if holds(condition, context.value, story):
+        seen = {
+            test.path.text: context.value(test.path)
+            for tests in condition.any_of
+            for test in tests
+        }
+        story.sources += [
+            found for found in seen.items() if found not in story.sources
+        ]
+        if holds(condition, context.value):
             return _evaluate(item, context, story)
     return _evaluate(expr.otherwise, context, story)
 
@@ -788,12 +792,9 @@ def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:
 def _user(value: Any, context: _Context, story: _Story) -> Any:
     """People are never missing: whoever is not known is stood in for by the fallback owner."""
     story.steps.append("lookup users")
-    key = (
-        record_key(value, (context.sight.user_source,), context.sight.pattern)
-        if not is_empty(value)
-        else None
-    )
-    if key and context.sight.user(key):
+    sight = context.sight
+    key = record_key(value, (sight.user_source,), sight.pattern)
+    if key and sight.user(key):
         return link("users", key)
     story.marks.add("fallback")
     story.reason = (
@@ -843,18 +844,8 @@ _HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
 def holds(
     condition: Condition,
     value: Callable[[Path], Any],
-    story: _Story | None = None,
 ) -> bool:
     """Whether any of the condition's lists of tests holds as a whole."""
-    if story is not None:
-        seen = {
-            test.path.text: value(test.path)
-            for tests in condition.any_of
-            for test in tests
-        }
-        story.sources += [
-            item for item in seen.items() if item not in story.sources
-        ]
     return any(
         all(_passes(test, value(test.path)) for test in tests)
         for tests in condition.any_of
