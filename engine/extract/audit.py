@@ -229,16 +229,9 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     ]
     for name in run.each("counting unmapped collections", rest):
         rows = _rows(run, name, name in reads, known.get(COUNTED + name))
-        reason = run.spec.left_behind.get(name, "")
-        found.append(
-            Unmapped(
-                name,
-                rows,
-                reason
-                or ("read for links; no reason given" if name in reads else ""),
-                name in reads,
-            )
-        )
+        unsaid = "read for links; no reason given" if name in reads else ""
+        reason = run.spec.left_behind.get(name, "") or unsaid
+        found.append(Unmapped(name, rows, reason, name in reads))
     return found
 
 
@@ -249,12 +242,10 @@ def taken_by_none(run: Run) -> list[Unmapped]:
     found = []
     with run.store.begin() as connection:
         for name, mappings in by_source(run.spec.active()).items():
+            if name.startswith("$"):
+                continue
             some = [mapping.name for mapping in mappings]
-            rows, first = (
-                (0, [])
-                if name.startswith("$")
-                else not_taken(connection, name, some)
-            )
+            rows, first = not_taken(connection, name, some)
             if rows:
                 reason = (
                     f"{', '.join(some)} do not take them, by a condition or a mark, such as"

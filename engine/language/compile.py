@@ -319,8 +319,8 @@ class _Compiler(Checking):
         marks = resource.flags.items() if resource else ()
         return {mark: name for mark, name in marks if mark not in self.take}
 
-    def _collection(self, name: str, keys: Keys) -> None:
-        self.known(
+    def _collection(self, name: str, keys: Keys) -> bool:
+        return self.known(
             name,
             self.source.resources,
             keys,
@@ -858,13 +858,9 @@ class _Compiler(Checking):
         self, data: Section, keys: Keys, builder: Builder
     ) -> model.Children:
         source = data["from"]
-        self._collection(source, (*keys, "from"))
-        child = self._builder((source,))
-        on = (
-            child.lead(data["on"], (*keys, "on"))[1]
-            if source in self.source.resources
-            else ANY
-        )
+        child, on = self._builder((source,)), ANY
+        if self._collection(source, (*keys, "from")):
+            on = child.lead(data["on"], (*keys, "on"))[1]
         where = child.optional(data, "where", keys)
         if "by" in data:
             by, kind = builder.lead(data["by"], (*keys, "by"))

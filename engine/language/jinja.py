@@ -362,7 +362,7 @@ def _join(join: Callable[..., str]) -> Callable[..., str]:
         picked = (
             [context.environment.getitem(item, attribute) for item in value]
             if attribute
-            else list(value)
+            else value
         )
         parts = [_shown(item) for item in picked]
         if (
