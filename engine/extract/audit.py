@@ -218,7 +218,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     """Every collection of the source that becomes no record of the destination, with its row
     count.
     """
-    mapped = {name for mapping in run.spec.active() for name in mapping.sources}
+    mapped = set(by_source(run.spec.active()))
     if run.spec.users:
         mapped.add(run.spec.users.source)
     reads = needed(run.spec)

@@ -26,7 +26,7 @@ from engine.extract.records import (
     watermark,
     with_details,
 )
-from engine.language.dependencies import needed
+from engine.language.dependencies import by_source, needed
 from engine.session import Run
 from engine.store.links import clear_findings
 from engine.store.records import (
@@ -96,12 +96,8 @@ def read_changes(run: Run, whole: bool = False) -> list[Changes]:
 
 
 def _mapped(run: Run) -> set[str]:
-    return {
-        name
-        for mapping in run.spec.active()
-        for name in mapping.sources
-        if not name.startswith("$")
-    }
+    names = by_source(run.spec.active())
+    return {name for name in names if not name.startswith("$")}
 
 
 def _collection(

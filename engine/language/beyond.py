@@ -157,8 +157,7 @@ def _objects(
             for target, value in item["fields"].items()
             if (item["to"], custom_name(target)) in left
         }
-        rest = without(item["fields"], beyond)
-        objects[name] = {**item, "fields": rest}
+        objects[name] = {**item, "fields": without(item["fields"], beyond)}
         if item["to"] not in note["about"] or "rows" in item:
             continue
 

@@ -109,8 +109,8 @@ def _connector(
     except SpecError as error:
         problems += error.diagnostics
     except UsageError as error:
-        place = (side, "connector")
-        problems.append(document.problem(place, "unreadable-file", str(error)))
+        keys = (side, "connector")
+        problems.append(document.problem(keys, "unreadable-file", str(error)))
     return None
 
 
@@ -243,18 +243,17 @@ class _Compiler(Checking):
             return
         chosen = self.settings.get("language", "")
         self.used.add("language")
-        place = ("settings", "language")
         self.known(
             chosen,
             data,
-            place,
+            ("settings", "language"),
             "unknown-name",
             f"there is no language {chosen!r}",
         )
         for name, written in data.items():
             if written:
-                place = ("languages", name)
-                self.catalogues[name] = self._catalogue(written, place)
+                keys = ("languages", name)
+                self.catalogues[name] = self._catalogue(written, keys)
         self.words = self.catalogues.get(chosen, {})
 
     def _catalogue(self, written: str, keys: Keys) -> Mapping[str, str]:
@@ -999,6 +998,6 @@ def _match(written: Any) -> tuple[Sequence[str], Keys, Sequence[str]]:
     differences in them that do not count.
     """
     if isinstance(written, dict):
-        at = ("match", "fields")
-        return written["fields"], at, written.get("ignoring", ())
+        ignoring = written.get("ignoring", ())
+        return written["fields"], ("match", "fields"), ignoring
     return written, ("match",), ()

@@ -541,10 +541,8 @@ class Builder(Checking):
         """Whether the values of `by` can name a record of any of the objects at all."""
         for path in by.options if isinstance(by, model.First) else (by,):
             if isinstance(path, model.Path):
-                several = all(
-                    len(self.done[name].sources) > 1 for name in names
-                )
-                fault = self.apart(path, self._sources(names), several)
+                shared = all(len(self.done[name].sources) > 1 for name in names)
+                fault = self.apart(path, self._sources(names), shared)
                 self.fault(keys, fault)
 
     def apart(
