@@ -607,23 +607,16 @@ class Builder(Checking):
         self, written: str, keys: Keys, kind: FieldType
     ) -> model.Template:
         """A template, inline or from a file; a mistake inside names the file's own line."""
-        moving = kind.kind == "moving"
-        if not moving:
-            self.fault(keys, typecheck.check_text(kind))
-        name, source = (
-            ("", written)
-            if not written.endswith(".j2")
-            else (written, self.file(written, keys))
-        )
+        self.fault(keys, typecheck.check_text(kind))
+        name, source = "", written
+        if written.endswith(".j2"):
+            name, source = written, self.file(written, keys)
         source = templates.said(source, lambda text: self.say(text, keys))
         html = "html" in (kind.kind, kind.options) or written.endswith(
             ".html.j2"
         )
-        if kind.kind not in (
-            "html",
-            "any",
-            "moving",
-        ) and templates.has_markup(source, name):
+        is_plain = kind.kind not in ("html", "any", "moving")
+        if is_plain and templates.has_markup(source, name):
             self.problem(
                 keys,
                 "markup",
