@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -21,6 +21,7 @@ from engine.language.compile import Migration
 from engine.language.model import Side, Spec
 from engine.store.journal import start_run
 from engine.store.tables import Store
+from engine.values import T
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -85,6 +86,17 @@ class Run(msgspec.Struct, frozen=True):
     def resource(self, name: str) -> Resource:
         """A resource of the destination, as its connector declares it."""
         return self.migration.destination.resources[name]
+
+    def collection(self, name: str) -> Resource:
+        """A collection of the source, as its connector declares it."""
+        return self.migration.source.resources[name]
+
+    def each(self, label: str, items: Collection[T]) -> Iterator[T]:
+        """These one by one; who listens is told how many are done."""
+        for position, item in enumerate(items):
+            self.progress(label, position, len(items))
+            yield item
+        self.progress(label, len(items), len(items))
 
     @property
     def files(self) -> Path:

@@ -23,6 +23,11 @@ import msgspec
 
 Json = Any
 Segments = tuple[str | int, ...]
+Names = tuple[str, ...]
+Row = Mapping[
+    str, Any
+]  # a row as a platform shows it, a body, any other JSON object
+K = TypeVar("K")
 T = TypeVar("T")
 
 # a place in a list: by number, all of them, the one with this value
@@ -113,6 +118,11 @@ def _collect(value: Json, rest: Segments) -> list[Json]:
     if "*" in rest:
         found = [item for inner in found for item in inner or ()]
     return [item for item in found if not is_empty(item)]
+
+
+def as_list(value: Json) -> list[Json]:
+    """A value, or each of a list of values."""
+    return value if isinstance(value, list) else [value]
 
 
 def is_empty(value: Json) -> bool:
@@ -501,14 +511,14 @@ def cause_of(text: str) -> str:
     return _VALUES.sub("", text)
 
 
-def grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
-    """By the first word of each pair all second ones, in their order."""
-    found: dict[str, list[T]] = {}
+def grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, list[T]]:
+    """By the first of each pair all second ones, in their order."""
+    found: dict[K, list[T]] = {}
     for first, second in pairs:
         found.setdefault(first, []).append(second)
     return found
 
 
-def without(row: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+def without(row: Mapping[K, T], names: Collection[K]) -> dict[K, T]:
     """A mapping without these keys."""
     return {name: value for name, value in row.items() if name not in names}

@@ -35,6 +35,7 @@ MAX_NODES = 200_000
 MAX_DIGITS = 300
 
 Keys = tuple[str | int, ...]
+Section = Mapping[str, Any]  # a part of a document, as it is written
 
 
 class Limits(msgspec.Struct, frozen=True):

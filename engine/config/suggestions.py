@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -35,7 +35,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {found!r}?" if found else ""
 
 
-def suggest(word: str, known: list[str] | tuple[str, ...]) -> str:
+def suggest(word: str, known: Collection[str]) -> str:
     """Advice for an unknown word: the nearest known one, or the list."""
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
     listed = ", ".join(sorted(known)[:20]) or "none"

@@ -14,7 +14,7 @@ from engine.connector.messages import Response
 from engine.connector.model import Connector, ErrorRule, Limit
 from engine.connector.pagination import path_of
 from engine.connector.times import http_date, wait
-from engine.values import dig, from_json, to_json, well_formed
+from engine.values import as_list, dig, from_json, to_json, well_formed
 
 MESSAGE = 300  # characters of a platform's message that are kept
 _GARBAGE = object()
@@ -90,7 +90,7 @@ def _matches(rule: ErrorRule, response: Response, body: Any) -> bool:
 
 
 def _holds(found: Any, wanted: Any) -> bool:
-    options = wanted if isinstance(wanted, list) else [wanted]
+    options = as_list(wanted)
     return any(
         type(found) is type(option) and found == option for option in options
     )

@@ -305,6 +305,11 @@ class Resource(msgspec.Struct, frozen=True):
         return self.evidence
 
     @property
+    def listing(self) -> Operation:
+        """How its rows are listed."""
+        return self.operations["list"]
+
+    @property
     def marks(self) -> Mapping[str, str]:
         """What a row may be marked as, `deleted` among it -> the field that says so."""
         return {

@@ -6,6 +6,8 @@ import functools
 import re
 from typing import Any
 
+from engine.values import as_list
+
 
 def any_key(value: Any, pattern: str) -> str | None:
     """The key a value names by the connector's pattern, whatever its collection."""
@@ -19,10 +21,9 @@ def any_key(value: Any, pattern: str) -> str | None:
 
 def named(value: Any, pattern: str) -> list[str]:
     """What a value names: the key of a row, or the value itself; each that a list names, once."""
-    items = value if isinstance(value, list) else [value]
     found = (
         any_key(item, pattern) or str(item)
-        for item in items
+        for item in as_list(value)
         if item is not None
     )
     return list(dict.fromkeys(found))

@@ -8,7 +8,7 @@ type. A value that does not fit it is left out and named, never guessed at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from operator import is_
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from engine.connector.model import Connector, FieldType
-from engine.values import flag, is_empty
+from engine.values import Row, as_list, flag, is_empty
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _LONGEST = 400  # characters; a longer text is no amount
@@ -45,19 +45,17 @@ class Misfit(ValueError):
 class Typed(msgspec.Struct, frozen=True):
     """A row with its values in their types, and what is wrong with those that are left out."""
 
-    row: Mapping[str, Any]
+    row: Row
     misfits: Mapping[str, list[str]] = msgspec.field(
         default_factory=dict
     )  # field -> "place: what it holds"
 
 
-Reader = Callable[
-    [str, Mapping[str, Any]], Typed
-]  # a collection and a row of it
+Reader = Callable[[str, Row], Typed]  # a collection and a row of it
 
 
 def typed(
-    row: Mapping[str, Any],
+    row: Row,
     fields: Mapping[str, FieldType],
     nothing: Sequence[Any] = (),
 ) -> Typed:
@@ -140,9 +138,14 @@ def _flag(value: Any) -> bool:
     return found
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _number(value: Any, type_name: str) -> Any:
     """A number; as text where a float would lose digits."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         return value
     exact = _exact_number(value) if isinstance(value, str) else None
     if exact is None:
@@ -175,7 +178,7 @@ def _scalar(value: Any, type_name: str) -> Any:
     """A text or moment as it is, or several of them; `true` or an object is none."""
     if type_name in ("id", "reference") and not isinstance(value, bool):
         return value  # a row may be named by an object, or by several
-    for item in value if isinstance(value, list) else [value]:
+    for item in as_list(value):
         if isinstance(item, bool | list | dict):
             raise Misfit(f"{as_text(value)} is no {type_name}")
     return value
@@ -211,13 +214,22 @@ def as_text(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def reader_of(connector: Connector) -> Reader:
-    """How the rows of a connector's collections are read; rows of no collection as they are."""
+def reader_of(
+    connector: Connector, heads: Collection[str] | None = None
+) -> Reader:
+    """How the rows of a connector's collections are read, of their fields only these where there
+    are `heads`; rows of no collection as they are.
+    """
+    fields = {
+        name: {
+            head: kind
+            for head, kind in resource.fields.items()
+            if heads is None or head in heads
+        }
+        for name, resource in connector.resources.items()
+    }
 
-    def read(collection: str, row: Mapping[str, Any]) -> Typed:
-        resource = connector.resources.get(collection)
-        if resource is None:
-            return Typed(row)
-        return typed(row, resource.fields, connector.empty_values)
+    def read(collection: str, row: Row) -> Typed:
+        return typed(row, fields.get(collection, {}), connector.empty_values)
 
     return read

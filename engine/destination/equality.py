@@ -6,12 +6,13 @@ import html
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.connector.model import FieldType
-from engine.values import flag, is_empty
+from engine.language.scope import ANY
+from engine.values import Row, flag, is_empty
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 # kinds whose text may be a number
@@ -31,7 +32,7 @@ def equivalent(wanted: Any, live: Any, field_type: FieldType | None) -> bool:
     other white space where a browser shows none, other forms of `<br>` and of quotes. Anything else
     is one.
     """
-    return _compared(wanted, live, field_type, _same)
+    return _compared(wanted, live, field_type or ANY, _same)
 
 
 def alike(wanted: Any, live: Any, field_type: FieldType | None) -> bool:
@@ -41,7 +42,7 @@ def alike(wanted: Any, live: Any, field_type: FieldType | None) -> bool:
     number with other or no separators or its country's prefix, an address with or without its
     scheme, HTML that shows the same words, an instant cut to the second or to its day.
     """
-    return _compared(wanted, live, field_type, _same_when_tidied)
+    return _compared(wanted, live, field_type or ANY, _same_when_tidied)
 
 
 def is_same(wanted: Any, live: Any) -> bool:
@@ -64,7 +65,7 @@ def are_same(wanted: Sequence[Any], live: Sequence[Any]) -> bool:
 
 
 def _compared(
-    wanted: Any, live: Any, field_type: FieldType | None, same: Same
+    wanted: Any, live: Any, field_type: FieldType, same: Same
 ) -> bool:
     if is_same(wanted, live):
         return True
@@ -79,34 +80,30 @@ def _compared(
     if isinstance(wanted, list):
         return isinstance(live, list) and _lists(wanted, live, field_type, same)
 
-    return same(wanted, live, field_type.kind if field_type else "")
+    return same(wanted, live, field_type.kind)
 
 
 def _objects(
-    wanted: Mapping[str, Any],
-    live: Mapping[str, Any],
-    field_type: FieldType | None,
+    wanted: Row,
+    live: Row,
+    field_type: FieldType,
     same: Same,
 ) -> bool:
-    shape = (field_type.shape if field_type else None) or {}
+    shape = field_type.shape or {}
     return all(
-        _compared(item, live.get(name), shape.get(name), same)
+        _compared(item, live.get(name), shape.get(name, ANY), same)
         for name, item in wanted.items()
     )
 
 
 def _lists(
-    wanted: list[Any], live: list[Any], field_type: FieldType | None, same: Same
+    wanted: list[Any], live: list[Any], field_type: FieldType, same: Same
 ) -> bool:
     if len(wanted) != len(live):
         return False
 
-    inner = (
-        FieldType("object", field_type.shape)
-        if field_type and field_type.shape
-        else None
-    )
-    if field_type and field_type.kind in _NUMERIC:
+    inner = FieldType("object", field_type.shape) if field_type.shape else ANY
+    if field_type.kind in _NUMERIC:
         inner = field_type
     pairs = zip(wanted, live, strict=True)
     return all(_compared(item, other, inner, same) for item, other in pairs)
@@ -167,7 +164,8 @@ def _plain(text: str, type_name: str) -> str:
     text = text.strip()
     match type_name:
         case "datetime":
-            return _instant(text)
+            moment = _moment(text)
+            return moment.isoformat() if moment else text
         case "date":
             return _day(text)
         case "time" | "duration":
@@ -177,13 +175,8 @@ def _plain(text: str, type_name: str) -> str:
     return text
 
 
-def _instant(text: str) -> str:
-    """A moment in UTC; a text that is none stays as it is."""
-    moment = _moment(text)
-    return moment.isoformat() if moment else text
-
-
 def _moment(text: str) -> datetime | None:
+    """A moment in UTC; None for a text that is none."""
     if len(text) <= len("2024-01-01"):
         return None
 

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from engine.connector.model import FieldType
 from engine.destination.rows import Row, RowCodec
-from engine.values import digest, folded, grouped, is_empty, word
+from engine.values import Names, digest, folded, grouped, is_empty, word
 
 # kinds whose values agree only where they are equal
 EXACT = ("text", "integer", "id", "reference")
@@ -41,16 +41,16 @@ class Wanted(msgspec.Struct, frozen=True):
 
     key: str
     values: Row
-    fields: tuple[str, ...]
+    fields: Names
 
     @property
-    def filled(self) -> tuple[str, ...]:
+    def filled(self) -> Names:
         """The distinguishing fields that have a value."""
         return tuple(
             name for name in self.fields if not is_empty(self.values.get(name))
         )
 
-    def parents(self, codec: RowCodec) -> tuple[str, ...]:
+    def parents(self, codec: RowCodec) -> Names:
         """The distinguishing fields with a value that refer to other rows."""
         return tuple(name for name in self.filled if codec.names_parent(name))
 
@@ -193,10 +193,7 @@ def match(
     Only rows beside the same parents are compared, so the work grows with the children of one
     parent, not with the size of the collection.
     """
-    waiting: dict[tuple[str, ...], list[Wanted]] = {}
-    for item in wanted:
-        waiting.setdefault(item.parents(codec), []).append(item)
-
+    waiting = grouped((item.parents(codec), item) for item in wanted)
     free = list(rows)
     found: dict[str, Row] = {}
     for rule in rules:
@@ -217,7 +214,7 @@ def all_sent(key: str, body: Row, draft: Row, codec: RowCodec) -> Wanted:
     return Wanted(key, field_values(codec, body, tuple(draft)), tuple(draft))
 
 
-def fields_of(sent: Iterable[Wanted]) -> tuple[str, ...]:
+def fields_of(sent: Iterable[Wanted]) -> Names:
     """The fields in which at least one of them was sent."""
     return tuple(dict.fromkeys(name for one in sent for name in one.fields))
 
@@ -226,7 +223,7 @@ def told_apart(
     codec: RowCodec,
     sent: Sequence[Wanted],
     rows: Sequence[Row],
-    fields: tuple[str, ...],
+    fields: Names,
 ) -> dict[str, Row]:
     """The row of each key by these fields, as far as no other can be it and it stands for no
     other.
@@ -267,7 +264,7 @@ def rows_beside(
     codec: RowCodec, wanted: Sequence[Wanted], rows: Sequence[Row]
 ) -> list[Row]:
     """The rows that name the same parents as one that is wanted: no other can be it."""
-    places: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    places: dict[Names, set[tuple[str, ...]]] = {}
     for item in wanted:
         parents = item.parents(codec)
         places.setdefault(parents, set()).add(_place(item.values, parents))
@@ -284,18 +281,16 @@ def rows_beside(
 def _by_rule(
     codec: RowCodec,
     rule: Rule,
-    parents: tuple[str, ...],
+    parents: Names,
     items: Sequence[Wanted],
     free: list[Row],
     found: dict[str, Row],
 ) -> None:
     """Give each of these the first free row that fits; what is given is free no longer."""
-    beside: dict[tuple[str, ...], list[Row]] = {}
-    for row in free if items else ():
-        beside.setdefault(
-            _place(field_values(codec, row, parents), parents), []
-        ).append(row)
-
+    beside = grouped(
+        (_place(field_values(codec, row, parents), parents), row)
+        for row in (free if items else ())
+    )
     taken = set()
     for item in items:
         rows = beside.get(_place(item.values, parents), [])
@@ -352,11 +347,10 @@ def by_own_id(
 
 def tokens(codec: RowCodec, values: Row, fields: Sequence[str]) -> list[str]:
     """What a row of these values is looked up by: each parent it names, or its exact values."""
-    parents = [name for name in fields if codec.names_parent(name)]
     named = [
         f"{name}={word(values.get(name))}"
-        for name in parents
-        if values.get(name)
+        for name in fields
+        if codec.names_parent(name) and values.get(name)
     ]
     return named or [exact_token(codec, values, fields)]
 

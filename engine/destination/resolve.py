@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from engine.destination.rows import Definition, RowCodec
 from engine.language.dependencies import lookups
 from engine.language.model import CustomField, ObjectMapping, Spec
-from engine.values import as_file, as_link, is_empty, links_in, word
+from engine.values import as_file, as_link, as_list, is_empty, links_in, word
 
 Ids = Callable[[str, str], str | None]  # object and key -> the id of its row
 Symbol = tuple[str, str]
@@ -194,8 +194,7 @@ def _typed(value: Any, declared: CustomField, definition: Definition) -> Any:
         case "enum":
             return _option(value, definition)
         case "set":
-            items = value if isinstance(value, list) else [value]
-            return [_option(item, definition) for item in items]
+            return [_option(item, definition) for item in as_list(value)]
         case "text" | "long_text" | "phone":
             return value if isinstance(value, str) else _text(value)
     return value
@@ -203,7 +202,7 @@ def _typed(value: Any, declared: CustomField, definition: Definition) -> Any:
 
 def _text(value: Any) -> str:
     """A scalar or a list of such as text; an object has no text form of its own."""
-    parts: Sequence[Any] = value if isinstance(value, list) else [value]
+    parts = as_list(value)
     if any(isinstance(part, dict | list) for part in parts):
         raise ValueError(
             "the value is an object and the field holds text: a step must turn it into"

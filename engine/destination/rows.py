@@ -21,7 +21,7 @@ from engine.destination.definitions import DELETED
 from engine.destination.equality import alike, are_same, equivalent, is_same
 from engine.session import Run
 from engine.store.links import DEFINITIONS, links_of
-from engine.values import digest, is_empty
+from engine.values import as_list, digest, is_empty
 
 Row = Mapping[str, Any]
 Reference = tuple[str, str, str]  # field or code, resource, id
@@ -274,7 +274,7 @@ class RowCodec:
         field_type = self.kind(target)
         if field_type is not None or not self.is_custom(target):
             return field_type
-        items = wanted if isinstance(wanted, list) else [wanted]
+        items = as_list(wanted)
         numbers = [item for item in items if isinstance(item, int | float)]
         if len(numbers) < len(items) or any(
             isinstance(one, bool) for one in items
@@ -374,11 +374,11 @@ def _bare_id(value: Any, field_type: FieldType) -> Any:
 def _referred(value: Any, field_type: FieldType) -> Iterator[tuple[str, str]]:
     """The resource and id of every row a value refers to."""
     if field_type.kind == "reference":
-        for row_id in value if isinstance(value, list) else [value]:
+        for row_id in as_list(value):
             if not is_empty(row_id):
                 yield from ((to, str(row_id)) for to in field_type.to)
     elif field_type.shape:
-        for item in value if isinstance(value, list) else [value]:
+        for item in as_list(value):
             for name, inner in field_type.shape.items():
                 held = item.get(name) if isinstance(item, Mapping) else None
                 yield from _referred(held, inner)

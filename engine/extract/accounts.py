@@ -7,8 +7,7 @@ there, and a rollback would ask for rows of somebody else.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from engine.connector.auth import Account
 from engine.connector.client import Client
@@ -17,6 +16,7 @@ from engine.extract.records import cursors_of
 from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.tables import recall, remember
+from engine.values import Row
 
 OWNER = (
     "migration"  # the name in `meta` of the migration that a store belongs to
@@ -71,10 +71,8 @@ def check_accounts(run: Run, reads: bool = False) -> None:
     asked = _sides(run)
     if not staged and _known(run, "source"):
         del asked["source"]
-    for position, (side, client) in enumerate(asked.items()):
-        run.progress("signing in", position, len(asked))
+    for side, client in run.each("signing in", asked.items()):
         _claim(run, side, client, client.check())
-    run.progress("signing in", len(asked), len(asked))
 
 
 def _sides(run: Run) -> dict[str, Client]:
@@ -85,7 +83,7 @@ def _place(side: str) -> str:
     return f"{side} account"
 
 
-def _known(run: Run, side: str) -> Mapping[str, Any]:
+def _known(run: Run, side: str) -> Row:
     """The account that a store was begun with; {} for a new store."""
     return dict(json.loads(recall(run.store, _place(side)) or "{}"))
 
@@ -112,9 +110,7 @@ def _claim(run: Run, side: str, client: Client, name: str) -> None:
         remember(run.store, _place(side), json.dumps(found))
 
 
-def _refuse(
-    side: str, known: Mapping[str, Any], found: Mapping[str, Any]
-) -> NoReturn:
+def _refuse(side: str, known: Row, found: Row) -> NoReturn:
     before, now = (
         " ".join(filter(None, (item["at"], item["name"])))
         for item in (known, found)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import structs
@@ -29,7 +29,7 @@ from engine.store.records import (
     save_count,
     stream,
 )
-from engine.values import dig, folded, grouped, is_yes, segments
+from engine.values import Row, dig, folded, grouped, is_yes, segments
 
 STANDS_IN = "the fallback owner stands in"
 
@@ -106,7 +106,7 @@ def match_people(run: Run) -> Audit:
 def _by_name(
     run: Run,
     people: list[Person],
-    users: list[dict[str, Any]],
+    users: Sequence[Row],
     rules: Users,
 ) -> list[Person]:
     """The people; those whose e-mail no user has, or several, found by a name that nobody else
@@ -132,7 +132,7 @@ def _bare(name: str) -> str:
 
 
 def _match(
-    run: Run, found: list[dict[str, Any]], rules: Users
+    run: Run, found: Sequence[Row], rules: Users
 ) -> tuple[PersonState, str]:
     """What the users with a person's e-mail make of the search, and the id of the one that was
     found.
@@ -145,7 +145,7 @@ def _match(
     return ("inactive" if found else "unmatched"), ""
 
 
-def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
+def _user_id(run: Run, user: Row, rules: Users) -> str:
     """What rows of the destination hold to name a user. Raises UnsafePlan where the user has no
     id.
     """
@@ -160,7 +160,7 @@ def _user_id(run: Run, user: dict[str, Any], rules: Users) -> str:
     return found
 
 
-def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
+def _name(run: Run, collection: str, body: Row) -> str:
     """A person's name: where the source's connector says, else what any row of the collection is
     called by.
     """
@@ -169,18 +169,18 @@ def _name(run: Run, collection: str, body: dict[str, Any]) -> str:
         name = _joined(body, users.name)
         if name:
             return name
-    return first_word(body, run.migration.source.resources[collection].called)
+    return first_word(body, run.collection(collection).called)
 
 
-def _joined(row: dict[str, Any], places: Iterable[str]) -> str:
+def _joined(row: Row, places: Iterable[str]) -> str:
     return " ".join(filter(None, (_text(row, place) for place in places)))
 
 
-def _active(user: dict[str, Any], rules: Users) -> bool:
+def _active(user: Row, rules: Users) -> bool:
     return not rules.active or is_yes(at_place(user, rules.active))
 
 
-def _text(row: dict[str, Any], place: str) -> str:
+def _text(row: Row, place: str) -> str:
     return str(at_place(row, place) or "").strip()
 
 
@@ -216,7 +216,7 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     """Every collection of the source that becomes no record of the destination, with its row
     count.
     """
-    mapped = {name for mapping in run.spec.active() for name in mapping.sources}
+    mapped = set(by_source(run.spec.active()))
     if run.spec.users:
         mapped.add(run.spec.users.source)
     reads = needed(run.spec)
@@ -226,20 +226,11 @@ def unmapped_collections(run: Run) -> list[Unmapped]:
     rest = [
         name for name in run.migration.source.resources if name not in mapped
     ]
-    for position, name in enumerate(rest):
-        run.progress("counting unmapped collections", position, len(rest))
+    for name in run.each("counting unmapped collections", rest):
         rows = _rows(run, name, name in reads, known.get(name))
-        reason = run.spec.left_behind.get(name, "")
-        found.append(
-            Unmapped(
-                name,
-                rows,
-                reason
-                or ("read for links; no reason given" if name in reads else ""),
-                name in reads,
-            )
-        )
-    run.progress("counting unmapped collections", len(rest), len(rest))
+        unsaid = "read for links; no reason given" if name in reads else ""
+        reason = run.spec.left_behind.get(name, "") or unsaid
+        found.append(Unmapped(name, rows, reason, name in reads))
     return found
 
 
@@ -250,12 +241,10 @@ def taken_by_none(run: Run) -> list[Unmapped]:
     found = []
     with run.store.begin() as connection:
         for name, mappings in by_source(run.spec.active()).items():
+            if name.startswith("$"):
+                continue
             some = [mapping.name for mapping in mappings]
-            rows, first = (
-                (0, [])
-                if name.startswith("$")
-                else not_taken(connection, name, some)
-            )
+            rows, first = not_taken(connection, name, some)
             if rows:
                 reason = (
                     f"{', '.join(some)} do not take them, by a condition or a mark, such as"
@@ -290,7 +279,7 @@ def count_rows(run: Run, collection: str) -> int:
     first = next(walk)
     if first.last:
         return len(first.rows)
-    operation = run.migration.source.resources[collection].operations["list"]
+    operation = run.collection(collection).listing
     size = len(first.rows)
     if (
         operation.pager is None
@@ -312,7 +301,7 @@ def count_rows(run: Run, collection: str) -> int:
 
 
 def _rows_of_page(run: Run, collection: str, number: int, size: int) -> int:
-    pager = run.migration.source.resources[collection].operations["list"].pager
+    pager = run.collection(collection).listing.pager
     assert pager is not None
     params = {pager.params["start"]: number * size}
     if "limit" in pager.params:

@@ -42,26 +42,25 @@ def count_fields(run: Run, whole: bool = True) -> list[FieldCount]:
     """
     found = []
     for name, uses in fields_read(run.spec).items():
-        resource = run.migration.source.resources[name]
+        resource = run.collection(name)
         # those are checked when they are read
-        later = resource.operations["list"].detail
+        later = resource.listing.detail
         places = {
-            text: place
-            for text, place in ((text, segments(text)) for text in uses)
-            if place[0] not in later
+            text: segments(text)
+            for text in uses
+            if segments(text)[0] not in later
         }
         rows, having = _count(run, name, places, whole)
         found += [
             FieldCount(
                 name,
                 text,
-                use,
+                uses[text],
                 rows[text],
                 having[text],
                 resource.evidence_of(text),
             )
-            for text, use in uses.items()
-            if text in places
+            for text in places
         ]
     return found
 
@@ -106,13 +105,13 @@ def note_absent_fields(run: Run) -> None:
     what depends on it would be lost in every record.
     """
     absent = [
-        item
+        _told(item)
         for item in count_fields(run, whole=False)
         if item.rows and not item.found
     ]
     with run.store.begin() as connection:
         clear_findings(connection, ABSENT)
-        save_findings(connection, [_told(item) for item in absent])
+        save_findings(connection, absent)
 
 
 def note_odd_marks(run: Run) -> None:
@@ -121,7 +120,7 @@ def note_odd_marks(run: Run) -> None:
     """
     found = []
     for name in fields_read(run.spec):
-        resource = run.migration.source.resources[name]
+        resource = run.collection(name)
         odd: Counter[str] = Counter()
         first: dict[str, str] = {}
         for batch in stream(run.store, name) if resource.flags else ():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -35,7 +34,7 @@ from engine.store.records import (
     stream,
     tally_of,
 )
-from engine.values import collection_of, digest, id_in, key_of
+from engine.values import Names, Row, collection_of, digest, id_in, key_of
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -54,12 +53,10 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
     wanted = needed(run.spec)
     known = cursors_of(run)
     readings = {}
-    for position, (name, fields) in enumerate(wanted.items()):
-        run.progress("reading the source", position, len(wanted))
+    for name, fields in run.each("reading the source", wanted.items()):
         readings[name] = _collection(
             run, name, fields, known.get(name), max_pages
         )
-    run.progress("reading the source", len(wanted), len(wanted))
     _rows_of_the_spec(run)
     return readings
 
@@ -67,7 +64,7 @@ def extract(run: Run, max_pages: int | None = None) -> dict[str, Reading]:
 def _collection(
     run: Run,
     name: str,
-    fields: tuple[str, ...],
+    fields: Names,
     cursor: Cursor | None,
     max_pages: int | None,
 ) -> Reading:
@@ -77,7 +74,7 @@ def _collection(
         return Reading(name, cursor.rows, True)
     now = run.clock.now()
     cursor = cursor or Cursor(name, None, False, 0, now, now, fields)
-    operation = run.migration.source.resources[name].operations["list"]
+    operation = run.collection(name).listing
     if _enough(operation, cursor, 0, max_pages):
         return Reading(name, cursor.rows, False)
     cursor, tally = _resumed(run, name, cursor)
@@ -183,7 +180,7 @@ def _begun_again(
 def save(
     run: Run,
     name: str,
-    fields: tuple[str, ...],
+    fields: Names,
     page: Rows,
     cursor: Cursor,
     tally: Tally,
@@ -200,14 +197,14 @@ def save(
         indexed=fields,
         read_at=max(run.clock.now(), cursor.started),
     )
-    resource = run.migration.source.resources[name]
+    resource = run.collection(name)
     with run.store.begin() as connection:
         tally = tallied(
             connection, resource, tally, page, found, cursor.started
         )
         deleted = tally.deleted + len(page.rows) - len(living)
         tally = structs.replace(tally, deleted=deleted)
-        if found.records and _by_position(resource.operations["list"]):
+        if found.records and _by_position(resource.listing):
             tally = structs.replace(
                 tally, last=(page.at, found.records[-1].key)
             )
@@ -218,9 +215,7 @@ def save(
     return cursor, tally
 
 
-def index(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor
-) -> Cursor:
+def index(run: Run, name: str, fields: Names, cursor: Cursor) -> Cursor:
     """A changed spec finds records by other fields: index what is staged, without a call."""
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
@@ -260,7 +255,7 @@ def _rows_of_the_spec(run: Run) -> None:
 
 def fetch(run: Run, keys: Iterable[str]) -> None:
     """Read single rows by id, for links that lead outside what was read; they are staged too."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Row]] = {}
     for key in keys:
         collection = collection_of(key)
         try:
@@ -274,7 +269,7 @@ def fetch(run: Run, keys: Iterable[str]) -> None:
         stage(run, collection, rows)
 
 
-def stage(run: Run, collection: str, rows: Iterable[dict[str, Any]]) -> None:
+def stage(run: Run, collection: str, rows: Iterable[Row]) -> None:
     """Keep rows that were read beside their list, which is still to be read to its end."""
     fields = needed(run.spec).get(collection, ())
     # reading the list reports what has no id

@@ -7,10 +7,9 @@ row that did is staged anew with its details as they were, which are then read a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import msgspec
 from msgspec import structs
@@ -23,7 +22,7 @@ from engine.language.model import ObjectMapping, Spec
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Record, all_cursors, save_page, stream
-from engine.values import batches, segments, well_formed
+from engine.values import Names, Row, batches, segments, well_formed
 
 # records whose details are saved together: as many are read twice after a kill
 AT_ONCE = 20
@@ -34,17 +33,17 @@ class PendingReads(msgspec.Struct, frozen=True):
     """Records of a collection that are still to be read by themselves, and what that costs."""
 
     collection: str
-    fields: tuple[str, ...]
+    fields: Names
     calls: int
     cost: float
 
 
-def detailed(spec: Spec, source: Connector) -> dict[str, tuple[str, ...]]:
+def detailed(spec: Spec, source: Connector) -> dict[str, Names]:
     """Collections of which the spec reads a field that their list does not hold, with all such
     fields.
     """
     declared = {
-        name: resource.operations["list"].detail
+        name: resource.listing.detail
         for name, resource in source.resources.items()
         if "list" in resource.operations
     }
@@ -64,7 +63,7 @@ def _fields_read(mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
     """Collections and their fields that an object reads, its own and those beside it; templates
     write `_` for `-`.
     """
-    beside: dict[str, tuple[str, ...]] = {
+    beside: dict[str, Names] = {
         name: related.sources for name, related in mapping.related.items()
     }
     beside |= {
@@ -85,7 +84,7 @@ def pending_reads(run: Run) -> list[PendingReads]:
     found = []
     for name, fields in detailed(run.spec, run.migration.source).items():
         calls = sum(1 for _ in _waiting(run, name, fields))
-        cost = run.migration.source.resources[name].operations["read"].cost
+        cost = run.collection(name).operations["read"].cost
         if calls:
             found.append(PendingReads(name, fields, calls, float(calls * cost)))
     return found
@@ -94,7 +93,7 @@ def pending_reads(run: Run) -> list[PendingReads]:
 def _waiting(
     run: Run,
     name: str,
-    fields: tuple[str, ...],
+    fields: Names,
     only: frozenset[str] | None = None,
 ) -> Iterator[Record]:
     for batch in stream(run.store, name, only):
@@ -138,11 +137,9 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
     return done
 
 
-def _read(
-    run: Run, fields: tuple[str, ...], record: Record
-) -> dict[str, Any] | None:
+def _read(run: Run, fields: Names, record: Record) -> Row | None:
     """The row itself; None where the answer is refused, or is not that row, which is reported."""
-    kind = run.migration.source.resources[record.collection]
+    kind = run.collection(record.collection)
     try:
         row = run.source.read(record.collection, record.id)
         why = _fault(kind, record, row, fields)
@@ -156,8 +153,8 @@ def _read(
 def _fault(
     kind: Resource,
     record: Record,
-    row: Mapping[str, Any] | None,
-    fields: tuple[str, ...],
+    row: Row | None,
+    fields: Names,
 ) -> str:
     """Why what was read is not the record's own row; "" where it is."""
     if row is None:
@@ -171,17 +168,13 @@ def _fault(
     return "the answer holds no row" if row.keys().isdisjoint(proof) else ""
 
 
-def _joined(
-    record: Record, row: Mapping[str, Any], fields: tuple[str, ...]
-) -> Record:
+def _joined(record: Record, row: Row, fields: Names) -> Record:
     details = {name: row.get(name) for name in fields}
     whole = well_formed({**row, **record.body, **details})
     return structs.replace(record, body=whole, unread=False)
 
 
-def _report(
-    run: Run, record: Record, fields: tuple[str, ...], why: str
-) -> None:
+def _report(run: Run, record: Record, fields: Names, why: str) -> None:
     kept = "stays as it was read before" if record.unread else "is missing"
     text = f"{', '.join(fields)} could not be read and {kept}: {why}"
     name = record.collection

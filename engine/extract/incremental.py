@@ -26,7 +26,7 @@ from engine.extract.records import (
     watermark,
     with_details,
 )
-from engine.language.dependencies import needed
+from engine.language.dependencies import by_source, needed
 from engine.session import Run
 from engine.store.links import clear_findings
 from engine.store.records import (
@@ -47,6 +47,7 @@ from engine.store.records import (
     stream_unlisted,
     tally_of,
 )
+from engine.values import Names
 
 # seconds: what is listed from now on is later than what was, whatever our clock says
 TICK = 0.001
@@ -84,31 +85,25 @@ def read_changes(run: Run, whole: bool = False) -> list[Changes]:
     known = cursors_of(run)
     wanted, mapped = needed(run.spec), _mapped(run)
     found = []
-    for position, (name, fields) in enumerate(wanted.items()):
-        run.progress("reading changes", position, len(wanted))
+    for name, fields in run.each("reading changes", wanted.items()):
         cursor = known.get(name)
         if cursor is None or not cursor.complete:
             continue  # not read yet: the ordinary reading takes care of it
         found.append(
             _collection(run, name, fields, cursor, whole and name in mapped)
         )
-    run.progress("reading changes", len(wanted), len(wanted))
     return found
 
 
 def _mapped(run: Run) -> set[str]:
-    return {
-        name
-        for mapping in run.spec.active()
-        for name in mapping.sources
-        if not name.startswith("$")
-    }
+    names = by_source(run.spec.active())
+    return {name for name in names if not name.startswith("$")}
 
 
 def _collection(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, whole: bool
+    run: Run, name: str, fields: Names, cursor: Cursor, whole: bool
 ) -> Changes:
-    operation = run.migration.source.resources[name].operations["list"]
+    operation = run.collection(name).listing
     fields = tuple(sorted({*fields, *cursor.indexed}))
     with run.store.begin() as connection:
         distrusted = tally_of(connection, name).missed
@@ -143,13 +138,13 @@ def _left_out(run: Run, name: str) -> list[str]:
     with run.store.begin() as connection:
         tally = tally_of(connection, name)
         save_tally(connection, name, structs.replace(tally, newest=()))
-    if "read" not in run.migration.source.resources[name].operations:
+    if "read" not in run.collection(name).operations:
         return [key for _, key in tally.newest]
     return [key for _, key in tally.newest if not is_deleted(run, name, key)]
 
 
 def _compared(
-    run: Run, fields: tuple[str, ...], changes: Changes, left_out: list[str]
+    run: Run, fields: Names, changes: Changes, left_out: list[str]
 ) -> Changes:
     """Read the list as a whole; a filter or an order that left out what is there is remembered,
     and no longer used.
@@ -173,7 +168,7 @@ def _compared(
 
 
 def _take(
-    run: Run, name: str, fields: tuple[str, ...], cursor: Cursor, how: How
+    run: Run, name: str, fields: Names, cursor: Cursor, how: How
 ) -> Changes:
     """Stage what differs from what is known, each page in a transaction with what the reading
     has shown.
@@ -190,10 +185,8 @@ def _take(
     since = since if how == "full" else proving(earlier, since)
 
     changes, tally = Changes(name, how), Tally(stamp=earlier.stamp)
-    resource = run.migration.source.resources[name]
-    params = (
-        filtered(resource.operations["list"], since) if how == "filter" else {}
-    )
+    resource = run.collection(name)
+    params = filtered(resource.listing, since) if how == "filter" else {}
     newest_first = how == "newest first"
     for page in run.source.pages(
         name, params, newest_first=newest_first, doubts=True
@@ -239,7 +232,7 @@ def _take(
 def _stage(
     run: Run,
     connection: sa.Connection,
-    fields: tuple[str, ...],
+    fields: Names,
     cursor: Cursor,
     found: list[Record],
     deleted: set[str],
@@ -255,7 +248,7 @@ def _stage(
             edited[record.key] = record
             changed += 1
 
-    resource = run.migration.source.resources[cursor.collection]
+    resource = run.collection(cursor.collection)
     changed_rows = with_details(connection, resource, [*edited.values()])
     take = [*fresh.values(), *changed_rows]
     cursor = structs.replace(cursor, rows=cursor.rows + len(fresh))

@@ -33,6 +33,8 @@ from engine.store.records import (
     other_rows,
 )
 from engine.values import (
+    Names,
+    Row,
     dig,
     digest,
     fits_index,
@@ -66,7 +68,7 @@ def cursors_of(run: Run) -> dict[str, Cursor]:
         return all_cursors(connection)
 
 
-def usable_id(resource: Resource, row: Mapping[str, Any]) -> str:
+def usable_id(resource: Resource, row: Row) -> str:
     """The id of a row; "" where a field of it holds no plain value, or it is longer than a key may
     be.
     """
@@ -92,15 +94,13 @@ class Keyed(msgspec.Struct, frozen=True):
         return list({record.key: record for record in self.records}.values())
 
 
-def keyed(
-    run: Run, collection: str, rows: Sequence[dict[str, Any]], known: int
-) -> Keyed:
+def keyed(run: Run, collection: str, rows: Sequence[Row], known: int) -> Keyed:
     """The rows as records.
 
     Raises UnsafePlan where no row has a usable id, and none is `known` that has: the connector
     names the wrong field.
     """
-    resource = run.migration.source.resources[collection]
+    resource = run.collection(collection)
     found = [usable_id(resource, row) for row in rows]
     if rows and not any(found) and not known:
         raise UnsafePlan(
@@ -115,7 +115,7 @@ def keyed(
     return Keyed(records, found.count(""))
 
 
-def _record(collection: str, row_id: str, row: Mapping[str, Any]) -> Record:
+def _record(collection: str, row_id: str, row: Row) -> Record:
     whole = well_formed(dict(row))
     return Record(
         collection, key_of(collection, row_id), whole, 0, digest(whole)
@@ -126,7 +126,7 @@ def with_details(
     connection: sa.Connection, resource: Resource, found: list[Record]
 ) -> list[Record]:
     """Listed rows with the details that were read of them before, marked as still to be read."""
-    details = resource.operations["list"].detail
+    details = resource.listing.detail
     keys = [record.key for record in found]
     before = many(connection, keys) if details else {}
     result = []
@@ -276,19 +276,17 @@ def proving(tally: Tally, since: float) -> float:
     return min([since, *(stamp - LAG - OVERLAP for stamp, _ in tally.newest)])
 
 
-def alive(
-    run: Run, collection: str, rows: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def alive(run: Run, collection: str, rows: Iterable[Row]) -> list[Row]:
     """The rows that do not say of themselves that they are deleted; some lists show those too, and
     a spec may take them.
     """
-    resource = run.migration.source.resources[collection]
+    resource = run.collection(collection)
     if not resource.deleted or "deleted" in run.spec.take:
         return list(rows)
     return [row for row in rows if not _says_so(run, resource, row)]
 
 
-def _says_so(run: Run, resource: Resource, row: Mapping[str, Any]) -> bool:
+def _says_so(run: Run, resource: Resource, row: Row) -> bool:
     """Whether a row says that it is deleted: by a yes, by a moment, or by who did it.
 
     What else stands there, as the field's type is declared, does not say so, which is reported.
@@ -326,7 +324,7 @@ def is_deleted(run: Run, name: str, key: str) -> bool:
 
     One that nobody may look at is not, which is reported; one that cannot be read by itself is.
     """
-    if "read" not in run.migration.source.resources[name].operations:
+    if "read" not in run.collection(name).operations:
         return True
     try:
         row = run.source.read(name, id_in(key))
@@ -340,7 +338,7 @@ def is_deleted(run: Run, name: str, key: str) -> bool:
 
 
 def entries(
-    run: Run, found: Iterable[Record], fields: tuple[str, ...]
+    run: Run, found: Iterable[Record], fields: Names
 ) -> list[tuple[str, str, str, str]]:
     """Who points at whom through the given fields; a list points at each that it names."""
     pattern = run.migration.source.reference.pattern
@@ -364,7 +362,7 @@ def recent(
     so all rows are read. With `proof`, raises Unavailable for a page without a body: it does not
     show what is not there.
     """
-    operation = resource.operations["list"]
+    operation = resource.listing
     known = since <= client.now()
     params = filtered(operation, since) if known else {}
     newest = known and bool(operation.newest_first) and not operation.since
@@ -380,7 +378,7 @@ def rows_below(
     client: Client, resource: Resource, parents: Sequence[str]
 ) -> Iterator[list[dict[str, Any]]]:
     """Rows that only the lists of their parents show: many parents a call, or several at a time."""
-    if resource.operations["list"].ids_of:
+    if resource.listing.ids_of:
         yield list(client.by_ids(resource.name, list(parents)))
     else:
         yield from client.below(resource.name, parents, proof=True)
@@ -394,7 +392,7 @@ def can_look(resource: Resource) -> bool:
 
 
 def rows_now(
-    client: Client, resource: Resource, bodies: Mapping[str, Mapping[str, Any]]
+    client: Client, resource: Resource, bodies: Mapping[str, Row]
 ) -> dict[str, dict[str, Any]]:
     """Rows by id; through the parents their bodies name where the platform lists them only there.
 
@@ -421,14 +419,11 @@ def rows_now(
     return found
 
 
-def reaches(rows: Iterable[Mapping[str, Any]], name: str, since: float) -> bool:
+def reaches(rows: Iterable[Row], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a
     stamp proves nothing.
     """
-    return any(
-        stamp is not None and stamp < since
-        for stamp in (moment(row.get(name)) for row in rows)
-    )
+    return any((moment(row.get(name)) or since) < since for row in rows)
 
 
 def filtered(operation: Operation, since: float) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import Any
 
 from msgspec import structs
 
-from engine.config.document import Document, Keys
+from engine.config.document import Document, Keys, Section
 from engine.connector.model import Connector
 from engine.errors import Diagnostic
+from engine.language.model import custom_name
+from engine.values import without
 
 LINES = "text.labelled_html"  # the step that makes lines of named values
 # of an object, what its note is made of as well
@@ -70,9 +72,7 @@ def within_plan(
     return found, problems
 
 
-def _by_importance(
-    data: Mapping[str, Any], rules: Mapping[str, Any]
-) -> list[Name]:
+def _by_importance(data: Section, rules: Section) -> list[Name]:
     """All custom fields of the spec: first those by which rows are recognised, and those of rows
     that the spec itself holds, then those that it puts first, then those that no note can be about,
     then the others in their order.
@@ -81,13 +81,13 @@ def _by_importance(
     written = [(of, name) for of, items in fields.items() for name in items]
     keys = [name for name in written if fields[name[0]][name[1]].get("key")]
     matched = [
-        (item["to"], target.removeprefix("custom."))
+        (item["to"], custom_name(target))
         for item in data["objects"].values()
         for target in [
             *_matched(item.get("match", ())),
             *(item["fields"] if "rows" in item else ()),
         ]
-        if target.startswith("custom.")
+        if custom_name(target)
     ]
     first = [tuple(text.split(".", 1)) for text in rules.get("first", ())]
     # no note can be about these: their values would be left behind
@@ -102,7 +102,7 @@ def _matched(match: Any) -> list[str]:
 
 
 def _unknown(
-    document: Document, rules: Mapping[str, Any], destination: Connector
+    document: Document, rules: Section, destination: Connector
 ) -> Iterator[Diagnostic]:
     """Names in the rules that lead nowhere."""
     fields = document.data.get("custom_fields", {})
@@ -141,8 +141,8 @@ def _unknown(
 
 
 def _objects(
-    data: Mapping[str, Any],
-    note: Mapping[str, Any],
+    data: Section,
+    note: Section,
     left: frozenset[Name],
     say: Say,
 ) -> tuple[dict[str, Any], dict[Keys, Keys]]:
@@ -155,15 +155,9 @@ def _objects(
         beyond = {
             target: value
             for target, value in item["fields"].items()
-            if (item["to"], target.removeprefix("custom.")) in left
-            and target.startswith("custom.")
+            if (item["to"], custom_name(target)) in left
         }
-        rest = {
-            target: value
-            for target, value in item["fields"].items()
-            if target not in beyond
-        }
-        objects[name] = {**item, "fields": rest}
+        objects[name] = {**item, "fields": without(item["fields"], beyond)}
         if item["to"] not in note["about"] or "rows" in item:
             continue
 
@@ -202,11 +196,11 @@ def _objects(
 
 
 def _labels(
-    data: Mapping[str, Any], resource: str, targets: Sequence[str], say: Say
+    data: Section, resource: str, targets: Sequence[str], say: Say
 ) -> dict[str, str]:
     """What each field is called in the notes: two of one name are told apart by their own."""
     fields = data["custom_fields"].get(resource, {})
-    names = [target.removeprefix("custom.") for target in targets]
+    names = [custom_name(target) for target in targets]
     called = [
         say(fields[name]["name"], ("custom_fields", resource, name, "name"))
         for name in names
@@ -218,10 +212,10 @@ def _labels(
 
 
 def _options(
-    data: Mapping[str, Any], resource: str, target: str, say: Say
+    data: Section, resource: str, target: str, say: Say
 ) -> dict[str, str]:
     """The options that the spec gives a field, each as people read it."""
-    name = target.removeprefix("custom.")
+    name = custom_name(target)
     given = data["custom_fields"][resource][name].get("options", ())
     at = ("custom_fields", resource, name, "options")
     found = {}
@@ -244,7 +238,7 @@ def _in_words(written: Any, options: Mapping[str, str]) -> Any:
 
 
 def _part_in_words(
-    written: Mapping[str, Any], key: str, value: Any, options: Mapping[str, str]
+    written: Section, key: str, value: Any, options: Mapping[str, str]
 ) -> Any:
     """The same of one part; paths, conditions and what steps or a map get stay as they are."""
     if key == "map":

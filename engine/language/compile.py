@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.config.document import Document, Keys, parse, read, several
+from engine.config.document import Document, Keys, Section, parse, read, several
 from engine.config.suggestions import suggest
 from engine.config.validation import check_shape
 from engine.config.variables import expand
@@ -19,10 +19,8 @@ from engine.connector.addressing import addressed
 from engine.connector.load import connector_file, load_connector
 from engine.connector.model import Connector, FieldType
 from engine.errors import (
-    Code,
     Diagnostic,
     Place,
-    Severity,
     SpecError,
     UsageError,
     in_order,
@@ -31,9 +29,10 @@ from engine.language import model
 from engine.language.beyond import within_plan
 from engine.language.checks import whole
 from engine.language.expressions import Builder
-from engine.language.scope import NUMBERS, Scope, Shape, shape_of
+from engine.language.problems import Checking
+from engine.language.scope import ANY, NUMBERS, Scope, Shape, shape_of
 from engine.language.typecheck import custom_kind
-from engine.values import digest, is_empty, segments
+from engine.values import Names, Row, digest, is_empty, segments
 from transforms.found import SHIPPED, Steps
 from transforms.own import steps_beside
 
@@ -84,15 +83,15 @@ def load_migration(
     if source is None or destination is None or faults:
         raise SpecError(in_order(problems))
     compiler = _Compiler(
-        document, path.parent, source, addressed(destination), steps
+        document, problems, path.parent, source, addressed(destination), steps
     )
     spec = compiler.spec()
-    found = in_order([*problems, *compiler.problems])
+    found = in_order(problems)
     if errors := [item for item in found if item.severity == "error"]:
         raise SpecError(errors)
     return Migration(
         spec,
-        compiler.source,
+        source,
         compiler.destination,
         compiler.document,
         tuple(found),
@@ -110,8 +109,8 @@ def _connector(
     except SpecError as error:
         problems += error.diagnostics
     except UsageError as error:
-        place = (side, "connector")
-        problems.append(document.problem(place, "unreadable-file", str(error)))
+        keys = (side, "connector")
+        problems.append(document.problem(keys, "unreadable-file", str(error)))
     return None
 
 
@@ -123,20 +122,13 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _option_label(written: Any) -> str:
-    """The label of an option: written alone, or together with its former label."""
-    return str(written["label"] if isinstance(written, Mapping) else written)
-
-
-class _Compiler(msgspec.Struct):
+class _Compiler(Checking):
     """Compiles one spec document into one Spec, collecting problems on the way."""
 
-    document: Document
     folder: Path
     source: Connector
     destination: Connector
     steps: Steps
-    problems: list[Diagnostic] = msgspec.field(default_factory=list)
     templates: dict[str, str] = msgspec.field(default_factory=dict)
     builders: dict[str, Builder] = msgspec.field(default_factory=dict)
     done: dict[str, model.ObjectMapping] = msgspec.field(default_factory=dict)
@@ -157,34 +149,10 @@ class _Compiler(msgspec.Struct):
     words: Mapping[str, str] = {}
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Section:
         """The settings as written."""
-        found: Mapping[str, Any] = self.document.data.get("settings", {})
+        found: Section = self.document.data.get("settings", {})
         return found
-
-    def problem(
-        self,
-        keys: Keys,
-        code: Code,
-        problem: str,
-        advice: str = "",
-        severity: Severity = "error",
-    ) -> None:
-        self.problems.append(
-            self.document.problem(keys, code, problem, advice, severity)
-        )
-
-    def known(
-        self,
-        name: str,
-        words: Iterable[str],
-        keys: Keys,
-        code: Code,
-        problem: str,
-    ) -> None:
-        """A name must be one of these words."""
-        if name not in words:
-            self.problem(keys, code, problem, suggest(name, list(words)))
 
     def spec(self) -> model.Spec:
         data = self.document.data
@@ -195,8 +163,8 @@ class _Compiler(msgspec.Struct):
         )
         self.problems += told
         data = self.document.data
-        self.custom = self._custom_fields(data.get("custom_fields", {}))
-        self._labels(self.custom)
+        self._custom_fields(data.get("custom_fields", {}))
+        self._labels()
         native = self._native_options(data.get("native_options", {}))
         users = self._users(data.get("users"))
         self.take = self._take(data.get("take", {}))
@@ -204,7 +172,8 @@ class _Compiler(msgspec.Struct):
         for name, item in data["objects"].items():
             self.done[name] = self._object(name, item)
         self._were(data["objects"], ("objects",), "object")
-        self._left_behind(data.get("left_behind", {}))
+        for name in data.get("left_behind", {}):
+            self._collection(name, ("left_behind", name))
         meaning = {
             **data,
             "templates": self.templates,
@@ -227,12 +196,12 @@ class _Compiler(msgspec.Struct):
             exports=self._exports(data.get("exports", {})),
             digest=digest(meaning),
         )
-        self.problems += whole(spec, self.document, self.destination, self.used)
+        whole(spec, self, self.destination, self.used)
         return spec
 
     def _builder(
         self,
-        sources: tuple[str, ...],
+        sources: Names,
         above: dict[str, model.ObjectMapping] | None = None,
     ) -> Builder:
         scope = Scope(
@@ -244,9 +213,9 @@ class _Compiler(msgspec.Struct):
         )
         return Builder(
             self.document,
+            self.problems,
             self.folder,
             scope,
-            self.problem,
             self.templates,
             ChainMap(self.people, above or {}),
             self.used,
@@ -256,7 +225,7 @@ class _Compiler(msgspec.Struct):
 
     # -- the parts of a spec, in the order they stand in it
 
-    def _plans(self, data: Mapping[str, Any]) -> None:
+    def _plans(self, data: Section) -> None:
         for side, connector in (
             ("source", self.source),
             ("destination", self.destination),
@@ -276,13 +245,17 @@ class _Compiler(msgspec.Struct):
             return
         chosen = self.settings.get("language", "")
         self.used.add("language")
-        place = ("settings", "language")
-        text = f"there is no language {chosen!r}"
-        self.known(chosen, data, place, "unknown-name", text)
+        self.known(
+            chosen,
+            data,
+            ("settings", "language"),
+            "unknown-name",
+            f"there is no language {chosen!r}",
+        )
         for name, written in data.items():
             if written:
-                place = ("languages", name)
-                self.catalogues[name] = self._catalogue(written, place)
+                keys = ("languages", name)
+                self.catalogues[name] = self._catalogue(written, keys)
         self.words = self.catalogues.get(chosen, {})
 
     def _catalogue(self, written: str, keys: Keys) -> Mapping[str, str]:
@@ -297,10 +270,11 @@ class _Compiler(msgspec.Struct):
         if not isinstance(found, dict) or not all(
             isinstance(words, str) and words for words in found.values() or [0]
         ):
-            text = (
-                f"{written} is not a list of texts, each with its translation"
+            self.problem(
+                keys,
+                "wrong-type",
+                f"{written} is not a list of texts, each with its translation",
             )
-            self.problem(keys, "wrong-type", text)
             return {}
         return found
 
@@ -324,8 +298,13 @@ class _Compiler(msgspec.Struct):
             for mark in resource.marks
         }
         for mark in data:
-            text = f"no row of {self.source.title} is marked as {mark!r}"
-            self.known(mark, known, ("take", mark), "unknown-name", text)
+            self.known(
+                mark,
+                known,
+                ("take", mark),
+                "unknown-name",
+                f"no row of {self.source.title} is marked as {mark!r}",
+            )
         builder = self._builder(())
         return frozenset(
             mark
@@ -341,8 +320,8 @@ class _Compiler(msgspec.Struct):
         marks = resource.flags.items() if resource else ()
         return {mark: name for mark, name in marks if mark not in self.take}
 
-    def _collection(self, name: str, keys: Keys) -> None:
-        self.known(
+    def _collection(self, name: str, keys: Keys) -> bool:
+        return self.known(
             name,
             self.source.resources,
             keys,
@@ -350,24 +329,24 @@ class _Compiler(msgspec.Struct):
             f"{self.source.title} has no collection {name!r}",
         )
 
-    def _collections(
-        self, data: Mapping[str, Any], keys: Keys
-    ) -> tuple[str, ...]:
+    def _collections(self, data: Section, keys: Keys) -> Names:
         """The collection of a section, or its several collections."""
         written = several(data["from"], (*keys, "from"))
         for at, name in written:
             self._collection(name, at)
         return tuple(name for _, name in written)
 
-    def _path_in(self, source: str, path: str, keys: Keys) -> model.Path:
-        """A path in the rows of one collection."""
-        return self._builder((source,)).path(path, keys)
+    def _builder_of(self, data: Section, word: str, keys: Keys) -> Builder:
+        """What reads the rows of the one collection of a section, of which it names a path."""
+        self._collection(data["from"], (*keys, "from"))
+        builder = self._builder((data["from"],))
+        builder.path(data[word], (*keys, word))
+        return builder
 
-    def _users(self, data: Mapping[str, Any] | None) -> model.UserMatch | None:
+    def _users(self, data: Section | None) -> model.UserMatch | None:
         if data is None:
             return None
-        self._collection(data["from"], ("users", "from"))
-        self._path_in(data["from"], data["email"], ("users", "email"))
+        self._builder_of(data, "email", ("users",))
         rules = self.destination.users
         self.people["users"] = model.ObjectMapping(
             "users",
@@ -396,68 +375,59 @@ class _Compiler(msgspec.Struct):
             data.get("by_name", False),
         )
 
-    def _custom_fields(
-        self, data: Mapping[str, Any]
-    ) -> dict[tuple[str, str], model.CustomField]:
-        fields: dict[tuple[str, str], model.CustomField] = {}
+    def _custom_fields(self, data: Section) -> None:
+        having = {
+            name: item.custom
+            for name, item in self.destination.resources.items()
+            if item.custom
+        }
         for resource, items in data.items():
-            known = self.destination.resources.get(resource)
-            if known is None or known.custom is None:
-                having = [
-                    name
-                    for name, item in self.destination.resources.items()
-                    if item.custom
-                ]
-                self.problem(
-                    ("custom_fields", resource),
-                    "unsupported",
-                    f"{resource!r} cannot have custom fields",
-                    suggest(resource, having),
-                )
+            place = ("custom_fields", resource)
+            if not self.known(
+                resource,
+                having,
+                place,
+                "unsupported",
+                f"{resource!r} cannot have custom fields",
+            ):
                 self.misplaced |= items.keys()
                 continue
             for name, item in items.items():
-                keys: Keys = ("custom_fields", resource, name)
-                text = f"{self.destination.title} has no field type for {item['type']!r}"
+                keys = (*place, name)
                 self.known(
                     item["type"],
-                    known.custom.types,
+                    having[resource].types,
                     (*keys, "type"),
                     "unsupported",
-                    text,
+                    f"{self.destination.title} has no field type for {item['type']!r}",
                 )
-                fields[resource, name] = self._custom_field(
+                self.custom[resource, name] = self._custom_field(
                     resource, name, item, keys
                 )
-            self._were(items, ("custom_fields", resource), "custom field")
+            self._were(items, place, "custom field")
             if sum(item.get("key", False) for item in items.values()) > 1:
                 self.problem(
-                    ("custom_fields", resource),
+                    place,
                     "key-field",
                     "more than one field is marked `key: true`",
                     "mark only one",
                 )
-        return fields
 
     def _custom_field(
-        self, resource: str, name: str, item: Mapping[str, Any], keys: Keys
+        self, resource: str, name: str, item: Section, keys: Keys
     ) -> model.CustomField:
-        options, origin = self._options(
-            item.get("options", []), (*keys, "options")
-        )
+        options = self._options(item.get("options", []), (*keys, "options"))
         return model.CustomField(
             resource,
             name,
             self.say(item["name"], (*keys, "name")),
             item["type"],
-            options,
-            origin,
             key=item.get("key", False),
             was=item.get("was", ""),
-            options_were=self._options_were(item.get("options", [])),
+            **options,
         )
 
-    def _were(self, items: Mapping[str, Any], keys: Keys, kind: str) -> None:
+    def _were(self, items: Section, keys: Keys, kind: str) -> None:
         """A former name must be unused now, and claimed only once."""
         taken: dict[str, str] = {}
         for name, item in items.items():
@@ -480,41 +450,36 @@ class _Compiler(msgspec.Struct):
                     "keep it in one of them",
                 )
 
-    def _labels(
-        self, fields: Mapping[tuple[str, str], model.CustomField]
-    ) -> None:
+    def _labels(self) -> None:
         """A field is recognised by its name and type: no two may share both."""
         taken: dict[tuple[str, str, str], str] = {}
-        for (resource, name), item in fields.items():
+        for (resource, name), item in self.custom.items():
             other = taken.setdefault(
                 (resource, item.label.strip().casefold(), item.type), name
             )
             if other != name:
-                text = (
-                    f"{other!r} and {name!r} of {resource} are both called"
-                    f" {item.label!r}"
-                )
                 self.problem(
                     ("custom_fields", resource, name, "name"),
                     "duplicate-value",
-                    text,
+                    f"{other!r} and {name!r} of {resource} are both called"
+                    f" {item.label!r}",
                     "rename one of them",
                 )
 
-    def _options(
-        self, data: Any, keys: Keys
-    ) -> tuple[tuple[str, ...], tuple[str, str]]:
-        if isinstance(data, list):
-            labels = [_option_label(item) for item in data]
-            said = [
-                self.say(label, (*keys, position))
-                for position, label in enumerate(labels)
-            ]
-            self._own_options(data, labels, said, keys)
-            return tuple(said), ("", "")
-        self._collection(data["from"], (*keys, "from"))
-        self._path_in(data["from"], data["label"], (*keys, "label"))
-        return (), (data["from"], data["label"])
+    def _options(self, data: Any, keys: Keys) -> dict[str, Any]:
+        """The options of a field, written one by one or taken from a collection."""
+        if not isinstance(data, list):
+            self._builder_of(data, "label", keys)
+            return {"options_from": (data["from"], data["label"])}
+        # written alone, or together with the former label
+        labels = [
+            str(item["label"] if isinstance(item, Mapping) else item)
+            for item in data
+        ]
+        said = [self.say(label, at) for at, label in several(labels, keys)]
+        self._own_options(data, labels, said, keys)
+        were = self._options_were(data, labels, said)
+        return {"options": tuple(said), "options_were": were}
 
     def _own_options(
         self,
@@ -538,67 +503,55 @@ class _Compiler(msgspec.Struct):
                 )
         for position, item in enumerate(data):
             if isinstance(item, Mapping) and item["was"] in labels:
-                text = f"the option {item['was']!r} still exists"
                 self.problem(
                     (*keys, position, "was"),
                     "bad-rename",
-                    text,
+                    f"the option {item['was']!r} still exists",
                     "remove it, or remove this line",
                 )
 
-    def _options_were(self, data: Any) -> tuple[tuple[str, str], ...]:
+    def _options_were(
+        self,
+        data: Sequence[Any],
+        labels: Sequence[str],
+        said: Sequence[str],
+    ) -> tuple[tuple[str, str], ...]:
         """Options, each with the labels that earlier runs may have known it by: in other languages,
         or before it was renamed.
         """
         found = []
-        listed = data if isinstance(data, list) else []
-        labels = [_option_label(item) for item in listed]
-        taken = {self.words.get(label, label) for label in labels}
-        for item, label in zip(listed, labels, strict=True):
-            now = self.words.get(label, label)
+        for item, label, now in zip(data, labels, said, strict=True):
             languages = self.catalogues.values()
             were = [label, *(words.get(label, label) for words in languages)]
             if isinstance(item, Mapping):
                 were.append(str(item["was"]))
             # a label that another option has now is that one's
-            found += [(now, was) for was in were if was not in taken]
+            found += [(now, was) for was in were if was not in said]
         return tuple(found)
 
-    def _native_options(
-        self, data: Mapping[str, Any]
-    ) -> tuple[model.NativeOptions, ...]:
+    def _native_options(self, data: Section) -> tuple[model.NativeOptions, ...]:
         found = []
+        enums = [
+            f"{r}.{f}"
+            for r, res in self.destination.resources.items()
+            for f, t in res.fields.items()
+            if t.options
+        ]
         for target, item in data.items():
             resource, _, field = target.partition(".")
-            keys: Keys = ("native_options", target)
-            known = self.destination.resources.get(resource)
-            if (
-                known is None
-                or field not in known.fields
-                or not known.fields[field].options
+            keys = ("native_options", target)
+            if self.known(
+                target,
+                enums,
+                keys,
+                "unknown-field",
+                f"{target!r} is not a built-in field with options",
             ):
-                enums = [
-                    f"{r}.{f}"
-                    for r, res in self.destination.resources.items()
-                    for f, t in res.fields.items()
-                    if t.options
-                ]
-                self.problem(
-                    keys,
-                    "unknown-field",
-                    f"{target!r} is not a built-in field with options",
-                    suggest(target, enums),
-                )
-                continue
-            options, origin = self._options(item, keys)
-            found.append(
-                model.NativeOptions(
-                    resource, field, options, origin, self._options_were(item)
-                )
-            )
+                options = self._options(item, keys)
+                found.append(model.NativeOptions(resource, field, **options))
         return tuple(found)
 
-    def _pipelines(self, data: Mapping[str, Any]) -> None:
+    def _pipelines(self, data: Section) -> None:
         """Pipelines and stages become ordinary objects; their rows are adopted or created."""
         rules = self.destination.pipelines
         if not data:
@@ -614,12 +567,12 @@ class _Compiler(msgspec.Struct):
         name = model.Field(
             rules.name, model.Path("name", ("name",)), ("pipelines",)
         )
-        rows = tuple(
-            {
-                "id": key,
-                "name": self.say(item["name"], ("pipelines", key, "name")),
-            }
-            for key, item in data.items()
+        rows = self._named_rows(
+            "pipelines",
+            [
+                (("pipelines", key, "name"), key, item["name"])
+                for key, item in data.items()
+            ],
         )
         self.done[PIPELINES] = model.ObjectMapping(
             PIPELINES,
@@ -631,50 +584,49 @@ class _Compiler(msgspec.Struct):
             label="Pipelines",
             keys=("pipelines",),
         )
-        for position, (key, item) in enumerate(data.items()):
-            self._twice(rows, position, "pipelines", ("pipelines", key, "name"))
+        for key, item in data.items():
             self.done[f"pipelines.{key}"] = self._stages(key, item)
 
-    def _twice(
-        self, rows: Sequence[Mapping[str, Any]], at: int, what: str, keys: Keys
-    ) -> None:
-        """Report a row that is called like one before it, be it in a language."""
-        called = rows[at]["name"]
-        if called in [row["name"] for row in rows[:at]]:
-            self.problem(
-                keys,
-                "duplicate-value",
-                f"two {what} are called {called!r}",
-                "rename one of them",
-            )
+    def _named_rows(
+        self, what: str, written: Sequence[tuple[Keys, str, str]]
+    ) -> tuple[Row, ...]:
+        """Rows by the places, ids and names that are written; one that is called like one before
+        it, be it in a language, is told.
+        """
+        rows: list[Row] = []
+        for keys, row_id, name in written:
+            said = self.say(name, keys)
+            if said in [row["name"] for row in rows]:
+                self.problem(
+                    keys,
+                    "duplicate-value",
+                    f"two {what} are called {said!r}",
+                    "rename one of them",
+                )
+            rows.append({"id": row_id, "name": said})
+        return tuple(rows)
 
-    def _stages(self, key: str, item: Mapping[str, Any]) -> model.ObjectMapping:
+    def _stages(self, key: str, item: Section) -> model.ObjectMapping:
         rules, stages = self.destination.pipelines, item["stages"]
         assert rules is not None
-        keys: Keys = ("pipelines", key, "stages")
+        keys = ("pipelines", key, "stages")
         parent = model.Field(
             rules.parent,
             model.Lookup((PIPELINES,), model.Const(key), on_miss="fail"),
             keys,
         )
-        rows: tuple[Mapping[str, Any], ...] = ()
+        rows: tuple[Row, ...] = ()
         source, label, when, order = f"$rows.pipelines.{key}", "name", None, ""
         if isinstance(stages, list):
-            rows = tuple(
-                {"id": name, "name": self.say(name, (*keys, position))}
-                for position, name in enumerate(stages)
-            )
-            for position in range(len(rows)):
-                self._twice(rows, position, "stages", (*keys, position))
+            listed = [(at, name, name) for at, name in several(stages, keys)]
+            rows = self._named_rows("stages", listed)
         else:
             source, label, order = (
                 stages["from"],
                 stages["label"],
                 stages.get("order", ""),
             )
-            self._collection(source, (*keys, "from"))
-            builder = self._builder((source,))
-            builder.path(label, (*keys, "label"))
+            builder = self._builder_of(stages, "label", keys)
             if order:
                 builder.path(order, (*keys, "order"))
             when = builder.optional(stages, "where", keys)
@@ -696,10 +648,8 @@ class _Compiler(msgspec.Struct):
 
     # -- one object
 
-    def _object(
-        self, name: str, data: Mapping[str, Any]
-    ) -> model.ObjectMapping:
-        keys: Keys = ("objects", name)
+    def _object(self, name: str, data: Section) -> model.ObjectMapping:
+        keys = ("objects", name)
         if name == "users":
             self.problem(
                 keys,
@@ -713,20 +663,12 @@ class _Compiler(msgspec.Struct):
             key: self._related(item, (*keys, "related", key), builder)
             for key, item in data.get("related", {}).items()
         }
-        lists = frozenset(key for key, item in related.items() if item.many)
-        builder.scope = replace(
-            builder.scope,
-            related={key: item.sources for key, item in related.items()},
-            lists=lists,
-        )
+        builder.scope = replace(builder.scope, related=related)
         children = {
             key: self._children(item, (*keys, "children", key), builder)
             for key, item in data.get("children", {}).items()
         }
-        builder.scope = replace(
-            builder.scope,
-            children={key: item.source for key, item in children.items()},
-        )
+        builder.scope = replace(builder.scope, children=children)
         each = (
             self._each(data["each"], (*keys, "each"), builder)
             if "each" in data
@@ -743,17 +685,16 @@ class _Compiler(msgspec.Struct):
             for target, item in data["fields"].items()
         }
         resource = self._complete(data["to"], fields, keys)
-        for position, target in enumerate(data.get("unless_empty", ())):
-            place = (*keys, "unless_empty", position)
-            text = f"{target!r} is not one of this object's fields"
-            self.known(target, fields, place, "unknown-field", text)
-        match, ignoring = _match(data.get("match", ()))
-        for position, target in enumerate(match):
-            at = ("fields",) if isinstance(data["match"], dict) else ()
+        needed = data.get("unless_empty", [])
+        match, at, ignoring = _match(data.get("match", []))
+        for place, target in [
+            *several(needed, (*keys, "unless_empty")),
+            *several(match, (*keys, *at)),
+        ]:
             self.known(
                 target,
                 fields,
-                (*keys, "match", *at, position),
+                place,
                 "unknown-field",
                 f"{target!r} is not one of this object's fields",
             )
@@ -767,8 +708,8 @@ class _Compiler(msgspec.Struct):
             related=related,
             children=children,
             each=each,
-            match=match,
-            ignoring=ignoring,
+            match=tuple(match),
+            ignoring=tuple(ignoring),
             enabled=self._enabled(
                 data.get("enabled", True), builder, (*keys, "enabled")
             ),
@@ -778,12 +719,12 @@ class _Compiler(msgspec.Struct):
             keys=keys,
             on_delete=data.get("on_delete", "report"),
             was=data.get("was", ""),
-            unless_empty=tuple(data.get("unless_empty", ())),
+            unless_empty=tuple(needed),
         )
 
     def _sources(
-        self, name: str, data: Mapping[str, Any], keys: Keys
-    ) -> tuple[tuple[str, ...], tuple[Mapping[str, Any], ...]]:
+        self, name: str, data: Section, keys: Keys
+    ) -> tuple[Names, tuple[Row, ...]]:
         """The collections of an object, or the rows written in it."""
         if "rows" in data:
             self.rows[f"$rows.{name}"] = shape_of(data["rows"])
@@ -791,7 +732,7 @@ class _Compiler(msgspec.Struct):
             return (f"$rows.{name}",), tuple(data["rows"])
         return self._collections(data, keys), ()
 
-    def _row_ids(self, rows: Sequence[Mapping[str, Any]], keys: Keys) -> None:
+    def _row_ids(self, rows: Sequence[Row], keys: Keys) -> None:
         taken: dict[str, int] = {}
         for position, row in enumerate(rows):
             found = row.get("id")
@@ -850,26 +791,16 @@ class _Compiler(msgspec.Struct):
         builder.path(written, keys)
         return builder.flag(written.removeprefix("$settings."))
 
-    def _own_names(
-        self, data: Mapping[str, Any], scope: Scope, keys: Keys
-    ) -> None:
+    def _own_names(self, data: Section, scope: Scope, keys: Keys) -> None:
         """Names defined beside the record's fields: each is unique, and shadows no field."""
-        own = (
-            replace(scope, related={}, children={}, each=None).shape(
-                scope.sources
-            )
-            or {}
-        )
+        own = scope.shape(scope.sources) or {}
         made: list[tuple[str, Keys]] = [
             (name, (*keys, group, name))
             for group in ("related", "children")
             for name in data.get(group, {})
         ]
-        made += (
-            [(data["each"]["name"], (*keys, "each", "name"))]
-            if "each" in data
-            else []
-        )
+        if "each" in data:
+            made.append((data["each"]["name"], (*keys, "each", "name")))
         taken: set[str] = set()
         for name, place in made:
             if name in RESERVED:
@@ -897,7 +828,7 @@ class _Compiler(msgspec.Struct):
             taken.add(name)
 
     def _related(
-        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+        self, data: Section, keys: Keys, builder: Builder
     ) -> model.Related:
         sources = self._collections(data, keys)
         by = builder.path(data["by"], (*keys, "by"))
@@ -926,53 +857,43 @@ class _Compiler(msgspec.Struct):
                 )
 
     def _children(
-        self, data: Mapping[str, Any], keys: Keys, builder: Builder
+        self, data: Section, keys: Keys, builder: Builder
     ) -> model.Children:
         source = data["from"]
-        self._collection(source, (*keys, "from"))
-        child = self._builder((source,))
-        on = (
-            child.lead(data["on"], (*keys, "on"))[1]
-            if source in self.source.resources
-            else FieldType("any")
-        )
+        child, on = self._builder((source,)), ANY
+        if self._collection(source, (*keys, "from")):
+            on = child.lead(data["on"], (*keys, "on"))[1]
         where = child.optional(data, "where", keys)
         if "by" in data:
             by, kind = builder.lead(data["by"], (*keys, "by"))
             if on.to and kind.to and not set(on.to) & set(kind.to):
-                text = (
-                    f"{data['by']!r} and {data['on']!r} never name the same row"
-                )
                 self.problem(
                     (*keys, "by"),
                     "wrong-link",
-                    text,
+                    f"{data['by']!r} and {data['on']!r} never name the same row",
                     "compare the rows that they link to",
                 )
             return model.Children(source, data["on"], by, where)
         own = builder.scope.sources
         if on.to and not set(on.to) & set(own):
-            text = (
-                f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
-                f" {' or '.join(own)}"
-            )
-            self.problem(
-                (*keys, "on"), "wrong-link", text, "use the link that does"
-            )
-        elif len(own) > 1 and on.kind in NUMBERS:
-            text = f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share"
             self.problem(
                 (*keys, "on"),
                 "wrong-link",
-                text,
+                f"{data['on']!r} names rows of {' or '.join(on.to)}, not of"
+                f" {' or '.join(own)}",
+                "use the link that does",
+            )
+        elif len(own) > 1 and on.kind in NUMBERS:
+            self.problem(
+                (*keys, "on"),
+                "wrong-link",
+                f"{data['on']!r} is a bare id, which rows of {' and '.join(own)} may share",
                 "use the link that names the collection",
                 "warning",
             )
         return model.Children(source, data["on"], None, where)
 
-    def _each(
-        self, data: Mapping[str, Any], keys: Keys, builder: Builder
-    ) -> model.Each:
+    def _each(self, data: Section, keys: Keys, builder: Builder) -> model.Each:
         path, kind = builder.lead(data["path"], (*keys, "path"))
         if kind.kind not in ("list", "any"):
             self.problem(
@@ -1002,26 +923,13 @@ class _Compiler(msgspec.Struct):
             return model.Field(target, expression, keys, data["on_conflict"])
         return model.Field(target, expression, keys)
 
-    def _kind(self, target: str, keys: Keys, resource: str) -> FieldType | None:
-        """The type of a destination field; None where there is no such field."""
+    def _kind(self, target: str, keys: Keys, resource: str) -> FieldType:
+        """The type of a destination field; ANY where there is no such field."""
         known = self.destination.resources.get(resource)
         if known is None:
-            return None
-        if target.startswith("custom."):
-            name = target.removeprefix("custom.")
-            if (resource, name) in self.custom:
-                return custom_kind(self.custom[resource, name])
-            if name in self.misplaced:  # which is reported where it stands
-                return None
-            names = [other for of, other in self.custom if of == resource]
-            self.known(
-                name,
-                names,
-                keys,
-                "unknown-field",
-                f"custom field {name!r} is not declared for {resource}",
-            )
-            return None
+            return ANY
+        if name := model.custom_name(target):
+            return self._custom_kind(name, keys, resource)
         kind = known.fields.get(target)
         if kind is None:
             writable = [
@@ -1033,14 +941,15 @@ class _Compiler(msgspec.Struct):
                 f"{resource} have no field {target!r}",
                 suggest(target, writable),
             )
-        elif not kind.writable:
+            return ANY
+        if not kind.writable:
             self.problem(
                 keys,
                 "read-only",
                 f"{target!r} cannot be written",
                 "keep the value in a custom field",
             )
-        if kind is None or not kind.one_of_plan:
+        if not kind.one_of_plan:
             return kind
         plan = self.document.data["destination"]["plan"]
         fewer = kind.one_of_plan.get(plan)
@@ -1050,21 +959,33 @@ class _Compiler(msgspec.Struct):
             one_of_plan={plan: fewer} if fewer else {},
         )
 
-    def _exports(self, data: Mapping[str, Any]) -> tuple[model.Export, ...]:
+    def _custom_kind(self, name: str, keys: Keys, resource: str) -> FieldType:
+        if name in self.misplaced:  # which is reported where it stands
+            return ANY
+        names = [other for of, other in self.custom if of == resource]
+        if self.known(
+            name,
+            names,
+            keys,
+            "unknown-field",
+            f"custom field {name!r} is not declared for {resource}",
+        ):
+            return custom_kind(self.custom[resource, name])
+        return ANY
+
+    def _exports(self, data: Section) -> tuple[model.Export, ...]:
         """Exported tables; their columns are expressions over the object's records."""
         found = []
         for name, item in data.items():
-            self.known(
+            if not self.known(
                 item["object"],
                 self.builders,
                 ("exports", name, "object"),
                 "unknown-object",
                 f"there is no object {item['object']!r}",
-            )
-            builder = self.builders.get(item["object"])
-            if builder is None:
+            ):
                 continue
-            columns = {}
+            builder, columns = self.builders[item["object"]], {}
             for heading, column in item["columns"].items():
                 at = "exports", name, "columns", heading
                 said = self.say(heading, at)
@@ -1079,15 +1000,12 @@ class _Compiler(msgspec.Struct):
             found.append(model.Export(name, item["object"], columns))
         return tuple(found)
 
-    def _left_behind(self, data: Mapping[str, str]) -> None:
-        for name in data:
-            self._collection(name, ("left_behind", name))
 
-
-def _match(written: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, and the differences in them
-    that do not count.
+def _match(written: Any) -> tuple[Sequence[str], Keys, Sequence[str]]:
+    """`[email]`, or `{fields: [email], ignoring: [case]}`: the fields, where they stand, and the
+    differences in them that do not count.
     """
     if isinstance(written, dict):
-        return tuple(written["fields"]), tuple(written.get("ignoring", ()))
-    return tuple(written), ()
+        ignoring = written.get("ignoring", ())
+        return written["fields"], ("match", "fields"), ignoring
+    return written, ("match",), ()

@@ -19,12 +19,12 @@ from engine.language.model import (
     Spec,
     Template,
 )
-from engine.values import segments
+from engine.values import Names, segments
 
 Use = Literal["value", "link", "owner", "stage"]  # what a field is read for
 
 
-def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
+def needed(spec: Spec) -> dict[str, Names]:
     """Every collection the spec reads, with the fields that other records are found by."""
     found: dict[str, set[str]] = {}
     for name, *links in _needs(spec):
@@ -33,20 +33,13 @@ def needed(spec: Spec) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(fields)) for name, fields in found.items()}
 
 
-def _needs(spec: Spec) -> Iterator[tuple[str, ...]]:
+def _needs(spec: Spec) -> Iterator[Names]:
     """A collection, then the fields others are found by."""
     if spec.users:
         yield (spec.users.source,)
-    yield from (
-        (item.options_from[0],)
-        for item in spec.custom_fields.values()
-        if item.options_from[0]
-    )
-    yield from (
-        (item.options_from[0],)
-        for item in spec.native_options
-        if item.options_from[0]
-    )
+    origins = [item.options_from for item in spec.custom_fields.values()]
+    origins += [item.options_from for item in spec.native_options]
+    yield from ((name,) for name, _ in origins if name)
     for mapping in spec.active():
         yield from ((name,) for name in mapping.sources)
         yield from (
@@ -194,7 +187,7 @@ def _use_of(spec: Spec, lookup: Lookup) -> Use:
     return "stage" if scaffold else "link"
 
 
-def _placed(mapping: ObjectMapping, text: str) -> tuple[tuple[str, ...], str]:
+def _placed(mapping: ObjectMapping, text: str) -> tuple[Names, str]:
     """The collections whose rows a path leads to, and where it leads in them."""
     head = str(segments(text)[0])
     if head.startswith("$"):

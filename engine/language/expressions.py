@@ -9,16 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from engine.config.document import Document, Keys, several
+from engine.config.document import Keys, Section, several
 from engine.config.suggestions import suggest
 from engine.connector.model import FieldType
-from engine.errors import Code, Severity
+from engine.errors import Code
 from engine.language import model, templates, typecheck
-from engine.language.scope import NUMBERS, Found, Scope, kind_of
+from engine.language.problems import Checking, Fault
+from engine.language.scope import ANY, NUMBERS, Found, Scope, kind_of
 from engine.language.steps import bind
-from engine.values import is_empty, segments, without
+from engine.values import as_list, is_empty, segments, without
 from transforms import MARKUP, PASSING
 
 # the names a path may be, and the kinds of what they lead to
@@ -35,9 +34,9 @@ HEADS = frozenset({"from", "template", "lookup", "cases", "list", "download"})
 TEXT = FieldType("text")
 
 
-def _unfixed(wanted: Any) -> typecheck.Fault | None:
+def _unfixed(wanted: Any) -> Fault | None:
     """Why a record's value cannot be compared with this: what it names is not looked up."""
-    for item in wanted if isinstance(wanted, list) else [wanted]:
+    for item in as_list(wanted):
         name = item.partition(".")[0] if isinstance(item, str) else ""
         if name in SPECIAL or name == "$settings":
             return (
@@ -48,30 +47,17 @@ def _unfixed(wanted: Any) -> typecheck.Fault | None:
     return None
 
 
-class Builder(msgspec.Struct):
+class Builder(Checking):
     """Compiles the expressions of one object; problems are told."""
 
-    document: Document
     folder: Path
     scope: Scope
-    problem: Callable[..., None]  # is told of each mistake
     templates: dict[str, str]
-    done: Mapping[str, model.ObjectMapping] = msgspec.field(
-        default_factory=dict
-    )
-    settings_used: set[str] = msgspec.field(default_factory=set)
+    done: Mapping[str, model.ObjectMapping]
+    settings_used: set[str]
     # the chosen language: its words, and what a text of a template is in it
-    words: Mapping[str, str] = {}
-    say: Callable[[str, Keys], str] = lambda text, _: text
-
-    def fault(
-        self,
-        keys: Keys,
-        fault: typecheck.Fault | None,
-        severity: Severity = "error",
-    ) -> None:
-        if fault:
-            self.problem(keys, *fault, severity)
+    words: Mapping[str, str]
+    say: Callable[[str, Keys], str]
 
     # -- paths and conditions
 
@@ -91,14 +77,13 @@ class Builder(msgspec.Struct):
             return model.Path(
                 text, ("$settings", text.removeprefix("$settings."))
             ), self._setting(text, keys)
+        nowhere = model.Path(text, ("$none",)), ANY
         if text.startswith("$"):
-            self.problem(
-                keys,
-                "unknown-name",
-                f"unknown name {text!r}",
-                suggest(text, [*SPECIAL, "$settings.NAME"]),
+            names = [*SPECIAL, "$settings.NAME"]
+            self.known(
+                text, names, keys, "unknown-name", f"unknown name {text!r}"
             )
-            return model.Path(text, ("$none",)), FieldType("any")
+            return nowhere
         try:
             parts = segments(text)
         except ValueError as error:
@@ -109,7 +94,7 @@ class Builder(msgspec.Struct):
                 "write it like main-address.city or lines[*].id; fixed text is"
                 " {value: ...}",
             )
-            return model.Path(text, ("$none",)), FieldType("any")
+            return nowhere
         found: Found = self.scope.find(parts)
         if found.problem:
             self.problem(
@@ -125,15 +110,10 @@ class Builder(msgspec.Struct):
     def _setting(self, text: str, keys: Keys) -> FieldType:
         name = text.removeprefix("$settings.")
         self.settings_used.add(name)
-        if name not in self.scope.settings:
-            self.problem(
-                keys,
-                "unknown-name",
-                f"there is no setting {name!r}",
-                suggest(name, list(self.scope.settings)),
-            )
-            return FieldType("any")
-        return kind_of(self.scope.settings[name])
+        settings, problem = self.scope.settings, f"there is no setting {name!r}"
+        if self.known(name, settings, keys, "unknown-name", problem):
+            return kind_of(settings[name])
+        return ANY
 
     def condition(self, data: Any, keys: Keys) -> model.Condition:
         """`{path: test}` (all must hold) or a list of those (any may)."""
@@ -149,7 +129,7 @@ class Builder(msgspec.Struct):
         )
 
     def optional(
-        self, data: Mapping[str, Any], word: str, keys: Keys
+        self, data: Section, word: str, keys: Keys
     ) -> model.Condition | None:
         """The condition below a word that may be left out."""
         if word in data:
@@ -185,7 +165,7 @@ class Builder(msgspec.Struct):
             tests.append(model.Test(path, op, value))
         return tests
 
-    def _comparison(self, keys: Keys, fault: typecheck.Fault | None) -> None:
+    def _comparison(self, keys: Keys, fault: Fault | None) -> None:
         """A type that never fits is an error; options are a warning, as the connector's list may be
         outdated.
         """
@@ -195,14 +175,14 @@ class Builder(msgspec.Struct):
     # -- expressions
 
     def expression(
-        self, data: Any, keys: Keys, kind: FieldType | None = None
+        self, data: Any, keys: Keys, kind: FieldType = ANY
     ) -> model.Expr:
         """Any written value: a path, a list (first that is filled) or a mapping with one head.
 
-        `kind` is the destination field's type; None where nothing is known of it.
+        `kind` is the destination field's type; ANY where nothing is known of it.
         """
         if isinstance(data, str):
-            path, found = self.lead(data, keys, (kind or TEXT).one_of)
+            path, found = self.lead(data, keys, kind.one_of)
             if path.segments[0] == "$settings":
                 name = path.segments[1]
                 value = self.scope.settings.get(str(name))
@@ -232,8 +212,8 @@ class Builder(msgspec.Struct):
             for step in steps
             for name in ([step] if isinstance(step, str) else step)
         }
-        inner = typecheck.moving(None if names & set(MARKUP) else kind)
-        if moving and kind is not None and kind.kind in ("reference", "file"):
+        inner = typecheck.moving(ANY if names & set(MARKUP) else kind)
+        if moving and kind.kind in ("reference", "file"):
             self.fault(keys, typecheck.check_path(TEXT, kind))
         elif "from" in data and "map" not in data:
             moving = not all(step in PASSING for step in steps)
@@ -247,10 +227,8 @@ class Builder(msgspec.Struct):
             ).value,
         )
 
-    def _const(
-        self, value: Any, keys: Keys, kind: FieldType | None
-    ) -> model.Const:
-        if kind and kind.one_of and value not in kind.one_of:
+    def _const(self, value: Any, keys: Keys, kind: FieldType) -> model.Const:
+        if kind.one_of and value not in kind.one_of:
             # an option, in the spec's own language
             value = self.words.get(str(value), value)
         self.fault(keys, typecheck.check_constant(value, kind))
@@ -267,21 +245,18 @@ class Builder(msgspec.Struct):
                 or "value" in item
                 or "default" in item
             ):
-                text = (
-                    "this option is never tried: the one before it always gives a value"
-                    " or ends the record"
-                )
                 self.problem(
                     (*keys, position + 1),
                     "unreachable",
-                    text,
+                    "this option is never tried: the one before it always gives a value"
+                    " or ends the record",
                     "move that one to the end of the list",
                     "warning",
                 )
                 return
 
     def _head(  # noqa: PLR0911
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType
     ) -> model.Expr:
         if "value" in data:
             return self._const(data["value"], (*keys, "value"), kind)
@@ -299,7 +274,7 @@ class Builder(msgspec.Struct):
                 )
             )
         if "download" in data:
-            if kind is not None and kind.kind not in ("file", "any"):
+            if kind.kind not in ("file", "any"):
                 self.problem(
                     (*keys, "download"),
                     "wrong-type",
@@ -328,36 +303,33 @@ class Builder(msgspec.Struct):
     def _words(
         self,
         path: model.Path,
-        entries: Mapping[str, Any],
+        entries: Section,
         otherwise: Any,
         keys: Keys,
     ) -> None:
         """Keys of a value map that the record can never hold; an error where every record fails
         for it.
         """
-        kind = (
-            self.scope.find(path.segments).kind
-            if not path.text.startswith("$")
-            else None
-        )
+        kind = self._held(path)
         if path.text == "$collection":
             kind = FieldType("text", one_of=self.scope.sources)
-        faults = {
-            word: typecheck.check_map_key(kind or TEXT, word)
-            for word in (entries if kind else ())
-        }
+        faults = {word: typecheck.check_map_key(kind, word) for word in entries}
         fails = otherwise == "fail" and all(faults.values())
         for word, fault in faults.items():
             self.fault(
                 (*keys, "map", word), fault, "error" if fails else "warning"
             )
 
-    def _parts(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
-    ) -> model.Parts:
+    def _held(self, path: model.Path) -> FieldType:
+        """The type of what a path leads to; a name such as $key is text."""
+        if path.text.startswith("$"):
+            return TEXT
+        return self.scope.find(path.segments).kind
+
+    def _parts(self, data: Section, keys: Keys, kind: FieldType) -> model.Parts:
         """Named values: an object for the field, or the input of a step."""
-        shape = kind.shape if kind and kind.kind in ("object", "list") else None
-        if kind and kind.kind in (
+        shape = kind.shape if kind.kind in ("object", "list") else None
+        if kind.kind in (
             *NUMBERS,
             "text",
             "html",
@@ -372,14 +344,14 @@ class Builder(msgspec.Struct):
                 "pass them to a step: using: ...",
             )
         for name in data if shape else ():
-            if name not in (shape or {}):
-                self.problem(
-                    (*keys, name),
-                    "unknown-field",
-                    f"the field has no part {name!r}",
-                    suggest(name, list(shape or {})),
-                )
-        moving = kind if kind and kind.kind == "moving" else None
+            self.known(
+                name,
+                shape or {},
+                (*keys, name),
+                "unknown-field",
+                f"the field has no part {name!r}",
+            )
+        moving = kind if kind.kind == "moving" else ANY
         values = {
             name: self.expression(
                 item, (*keys, name), (shape or {}).get(name, moving)
@@ -388,38 +360,26 @@ class Builder(msgspec.Struct):
         }
         return model.Parts(values)
 
-    def _cases(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
-    ) -> model.Cases:
-        cases = []
-        for at, item in several(data["cases"], (*keys, "cases")):
-            rest = without(item, ("when",))
-            cases.append(
-                (
-                    self.condition(item["when"], (*at, "when")),
-                    self.expression(rest, at, kind),
-                )
-            )
-        otherwise, at = data["else"], (*keys, "else")
-        written = isinstance(otherwise, dict | list)
-        return model.Cases(
-            tuple(cases),
+    def _cases(self, data: Section, keys: Keys, kind: FieldType) -> model.Cases:
+        cases = tuple(
             (
-                self.expression(otherwise, at, kind)
-                if written
-                else self._const(otherwise, at, kind)
-            ),
+                self.condition(item["when"], (*at, "when")),
+                self.expression(without(item, ("when",)), at, kind),
+            )
+            for at, item in several(data["cases"], (*keys, "cases"))
         )
+        otherwise, at = data["else"], (*keys, "else")
+        if isinstance(otherwise, dict | list):
+            return model.Cases(cases, self.expression(otherwise, at, kind))
+        return model.Cases(cases, self._const(otherwise, at, kind))
 
     def _steps(self, data: Any, keys: Keys) -> tuple[model.NamedStep, ...]:
         steps = []
         for at, item in several(data, keys):
-            name, args = (
-                (item, None)
-                if isinstance(item, str)
-                else next(iter(item.items()))
-            )
-            at = at if isinstance(item, str) else (*at, name)
+            name, args = item, None
+            if not isinstance(item, str):
+                name, args = next(iter(item.items()))
+                at = (*at, name)
             try:
                 steps.append(
                     bind(name, self._arguments(args, at), self.scope.steps)
@@ -453,33 +413,26 @@ class Builder(msgspec.Struct):
         return args
 
     def _map(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
+        self, data: Section, keys: Keys, kind: FieldType
     ) -> model.ValueMap:
         entries = {
             word: self._const(value, (*keys, "map", word), kind).value
             for word, value in data["map"].items()
         }
-        otherwise = data["else"]
-        if otherwise in ("omit", "report", "fail"):
-            return model.ValueMap(
-                entries,
-                None,
-                report=otherwise == "report",
-                fail=otherwise == "fail",
-            )
+        otherwise, value = data["else"], None
+        if otherwise not in ("omit", "report", "fail"):
+            value = self._const(otherwise, (*keys, "else"), kind).value
         return model.ValueMap(
-            entries, self._const(otherwise, (*keys, "else"), kind).value
+            entries, value, otherwise == "report", otherwise == "fail"
         )
 
     # -- lookups
 
-    def _lookup(
-        self, data: Mapping[str, Any], keys: Keys, kind: FieldType | None
-    ) -> model.Expr:
+    def _lookup(self, data: Section, keys: Keys, kind: FieldType) -> model.Expr:
         written = several(data["lookup"], (*keys, "lookup"))
         names = tuple(name for _, name in written)
-        good = [self._target(name, at) for at, name in written]
-        if all(good):
+        good = not [name for at, name in written if not self._target(name, at)]
+        if good:
             self.fault(
                 (*keys, "lookup"),
                 typecheck.check_link(kind, self._resources(names)),
@@ -488,13 +441,13 @@ class Builder(msgspec.Struct):
         on = data.get("on", "")
         if "users" in names:
             self._people_only(data, names, keys)
-        elif on and all(good):
+        elif on and good:
             self._on(names, on, (*keys, "on"))
-        if all(good) and not on:
+        if good and not on:
             self._reaches(names, by, (*keys, "by"))
         miss = data.get("on_miss", "report")
         fallback = str(miss["fallback"]) if isinstance(miss, dict) else ""
-        if fallback and all(good) and "users" not in names:
+        if fallback and good and "users" not in names:
             self._fallback(names, fallback, (*keys, "on_miss", "fallback"))
         return model.Lookup(
             names,
@@ -528,16 +481,17 @@ class Builder(msgspec.Struct):
                 "a lookup may only name objects above it: move that one up",
             )
         else:
-            self.problem(
+            self.known(
+                name,
+                {**self.done, "users": None},
                 keys,
                 "unknown-object",
                 f"there is no object {name!r}",
-                suggest(name, [*{**self.done, "users": None}]),
             )
         return False
 
     def _people_only(
-        self, data: Mapping[str, Any], names: Sequence[str], keys: Keys
+        self, data: Section, names: Sequence[str], keys: Keys
     ) -> None:
         if len(names) > 1:
             self.problem(
@@ -548,18 +502,15 @@ class Builder(msgspec.Struct):
             )
         for word in ("on", "on_miss", "on_many"):
             if word in data:
-                advice = "unmatched users are assigned to users.fallback"
                 self.problem(
                     (*keys, word),
                     "conflicting-keys",
                     f"a lookup of users has no {word!r}",
-                    advice,
+                    "unmatched users are assigned to users.fallback",
                 )
 
     def _on(self, names: Sequence[str], on: str, keys: Keys) -> None:
-        for source in dict.fromkeys(
-            source for name in names for source in self.done[name].sources
-        ):
+        for source in dict.fromkeys(self._sources(names)):
             if source.startswith("$rows."):
                 self.problem(
                     keys,
@@ -577,8 +528,12 @@ class Builder(msgspec.Struct):
                     keys,
                     "unknown-field",
                     f"{source} have no field {on!r}",
-                    suggest(on, list(resource.fields if resource else ())),
+                    suggest(on, resource.fields if resource else ()),
                 )
+
+    def _sources(self, names: Sequence[str]) -> list[str]:
+        """The collections that objects are made from."""
+        return [source for name in names for source in self.done[name].sources]
 
     def _reaches(
         self, names: Sequence[str], by: model.Expr, keys: Keys
@@ -586,29 +541,15 @@ class Builder(msgspec.Struct):
         """Whether the values of `by` can name a record of any of the objects at all."""
         for path in by.options if isinstance(by, model.First) else (by,):
             if isinstance(path, model.Path):
-                sources = tuple(
-                    source
-                    for name in names
-                    for source in self.done[name].sources
-                )
-                self.fault(
-                    keys,
-                    self.apart(
-                        path,
-                        sources,
-                        all(len(self.done[name].sources) > 1 for name in names),
-                    ),
-                )
+                shared = all(len(self.done[name].sources) > 1 for name in names)
+                fault = self.apart(path, self._sources(names), shared)
+                self.fault(keys, fault)
 
     def apart(
         self, path: model.Path, sources: Sequence[str], several: bool
-    ) -> typecheck.Fault | None:
+    ) -> Fault | None:
         """Why a path cannot name a row of these collections."""
-        kind = (
-            self.scope.find(path.segments).kind
-            if not path.text.startswith("$")
-            else TEXT
-        )
+        kind = self._held(path)
         own = (
             self.scope.sources if path.text in ("$key", "$record") else kind.to
         )
@@ -636,9 +577,7 @@ class Builder(msgspec.Struct):
             for row in self.done[name].rows
             if "id" in row
         ]
-        sources = [
-            source for name in names for source in self.done[name].sources
-        ]
+        sources = self._sources(names)
         if (
             rows
             and all(self.done[name].rows for name in names)
@@ -665,27 +604,19 @@ class Builder(msgspec.Struct):
     # -- templates
 
     def _template(
-        self, written: str, keys: Keys, kind: FieldType | None
+        self, written: str, keys: Keys, kind: FieldType
     ) -> model.Template:
         """A template, inline or from a file; a mistake inside names the file's own line."""
-        moving = kind is not None and kind.kind == "moving"
-        if not moving:
-            self.fault(keys, typecheck.check_text(kind))
-        name, source = (
-            ("", written)
-            if not written.endswith(".j2")
-            else (written, self.file(written, keys))
-        )
+        self.fault(keys, typecheck.check_text(kind))
+        name, source = "", written
+        if written.endswith(".j2"):
+            name, source = written, self.file(written, keys)
         source = templates.said(source, lambda text: self.say(text, keys))
-        html = (
-            kind is not None and "html" in (kind.kind, kind.options)
-        ) or written.endswith(".html.j2")
-        if (
-            not moving
-            and kind is not None
-            and kind.kind not in ("html", "any")
-            and templates.has_markup(source, name)
-        ):
+        html = "html" in (kind.kind, kind.options) or written.endswith(
+            ".html.j2"
+        )
+        is_plain = kind.kind not in ("html", "any", "moving")
+        if is_plain and templates.has_markup(source, name):
             self.problem(
                 keys,
                 "markup",

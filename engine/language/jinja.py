@@ -155,14 +155,10 @@ class _Unknown(jinja2.StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        where = (
-            "there is nothing to take"
-            if self._undefined_obj is None
-            else "there is no field"
-        )
-        return self._undefined_hint or f"{where} {self._undefined_name!r}" + (
-            " from" if self._undefined_obj is None else ""
-        )
+        why = f"there is no field {self._undefined_name!r}"
+        if self._undefined_obj is None:
+            why = f"there is nothing to take {self._undefined_name!r} from"
+        return self._undefined_hint or why
 
 
 class View:
@@ -323,8 +319,8 @@ def _flat(items: Any) -> Any:
 def _guarded(
     function: Callable[..., Any], name: str = ""
 ) -> Callable[..., Any]:
-    """A filter that refuses to multiply large texts; without a name it is a step and gets plain
-    values.
+    """A filter that refuses to multiply large texts; one of texts gets a text, and one without a
+    name, which is a step, the plain value.
     """
     # how many arguments are Jinja's own, before the value
     place = hasattr(function, "jinja_pass_arg")
@@ -345,17 +341,13 @@ def _guarded(
             raise SecurityError("the text becomes too long")
         if name in _LISTS and value is None:
             value = []  # a list that is not there is empty, as everywhere in a spec
-        given = _given(name, value)
-        return _bounded(function(*args[:place], given, *rest, **named))
+        elif name in _TEXT:
+            value = _shown(value)
+        elif not name:
+            value = _bare(value)
+        return _bounded(function(*args[:place], value, *rest, **named))
 
     return run
-
-
-def _given(name: str, value: Any) -> Any:
-    """What a filter receives: a text, the value, or for a step the plain value behind it."""
-    if name in _TEXT:
-        return _shown(value)
-    return value if name else _bare(value)
 
 
 def _join(join: Callable[..., str]) -> Callable[..., str]:
@@ -370,7 +362,7 @@ def _join(join: Callable[..., str]) -> Callable[..., str]:
         picked = (
             [context.environment.getitem(item, attribute) for item in value]
             if attribute
-            else list(value)
+            else value
         )
         parts = [_shown(item) for item in picked]
         if (
@@ -549,6 +541,7 @@ def _chunks(
 
 Names = tuple[str, ...]
 Bound = dict[str, Names | None]
+Uses = Iterator[tuple[Names, int]]  # each with its line
 _SAME = (
     "sort",
     "selectattr",
@@ -649,7 +642,7 @@ def misuse(call: FilterCall, steps: Steps = SHIPPED) -> str:
     return ""
 
 
-def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+def _walk(node: nodes.Node, bound: Bound) -> Uses:
     match node:
         case nodes.For():
             yield from _walk(node.iter, bound)
@@ -683,34 +676,35 @@ def _walk(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
                 yield from _by_name(node, bound)
 
 
-def _walk_all(
-    children: Iterable[nodes.Node], bound: Bound
-) -> Iterator[tuple[Names, int]]:
+def _walk_all(children: Iterable[nodes.Node], bound: Bound) -> Uses:
     for child in children:
         yield from _walk(child, bound)
 
 
-def _walk_scope(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+def _walk_scope(
+    node: nodes.AssignBlock | nodes.With | nodes.Macro | nodes.CallBlock,
+    bound: Bound,
+) -> Uses:
     """Blocks with names of their own: the arguments of a macro are not followed."""
-    own: Bound = {"caller": None, "varargs": None, "kwargs": None}
+    before: list[nodes.Expr] = []
     if isinstance(node, nodes.Macro):
         bound[node.name] = None
-        yield from _walk_all(node.defaults, bound)
-        inner = bound | own | {item.name: None for item in node.args}
-        yield from _walk_all(node.body, inner)
+        before = node.defaults
     elif isinstance(node, nodes.With):
-        yield from _walk_all(node.values, bound)
-        inner = dict(bound)
+        before = node.values
+    elif isinstance(node, nodes.CallBlock):
+        before = [node.call]
+    yield from _walk_all(before, bound)
+
+    inner = dict(bound)
+    if isinstance(node, nodes.Macro | nodes.CallBlock):
+        own = ["caller", "varargs", "kwargs", *(arg.name for arg in node.args)]
+        inner |= dict.fromkeys(own)
+    elif isinstance(node, nodes.With):
         for target, value in zip(node.targets, node.values, strict=True):
             inner |= _bind(target, _path(value, bound))
-        yield from _walk_all(node.body, inner)
-    elif isinstance(node, nodes.CallBlock):
-        yield from _walk(node.call, bound)
-        yield from _walk_all(
-            node.body, bound | own | {item.name: None for item in node.args}
-        )
-    elif isinstance(node, nodes.AssignBlock):
-        yield from _walk_all(node.body, dict(bound))
+    yield from _walk_all(node.body, inner)
+    if isinstance(node, nodes.AssignBlock):
         bound |= _bind(node.target, None)
 
 
@@ -723,9 +717,7 @@ def _bind(
     return {name.name: None for name in target.find_all(nodes.Name)}
 
 
-def _besides(
-    node: nodes.Node | None, bound: Bound
-) -> Iterator[tuple[Names, int]]:
+def _besides(node: nodes.Node | None, bound: Bound) -> Uses:
     """What is read beside the path in a node that is one: by the arguments of its filters."""
     while isinstance(node, nodes.Filter | nodes.Getattr | nodes.Getitem):
         if isinstance(node, nodes.Filter):
@@ -734,16 +726,12 @@ def _besides(
         node = node.node
 
 
-def _by_name(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
+def _by_name(node: nodes.Node, bound: Bound) -> Uses:
     """Fields named by a text: `sort(attribute='order')`, `selectattr('deleted')`."""
-    over = (
-        _path(node.node, bound)
-        if isinstance(node, nodes.Filter)
-        and node.node
-        and node.name in _BY_NAME
-        else None
-    )
-    if not over or not isinstance(node, nodes.Filter):
+    if not isinstance(node, nodes.Filter) or node.name not in _BY_NAME:
+        return
+    over = _path(node.node, bound) if node.node else None
+    if not over:
         return
     named = [item.value for item in node.kwargs if item.key == "attribute"]
     if node.name in ("selectattr", "rejectattr", "groupby"):
@@ -755,20 +743,19 @@ def _by_name(node: nodes.Node, bound: Bound) -> Iterator[tuple[Names, int]]:
 
 def _path(node: nodes.Node, bound: Mapping[str, Names | None]) -> Names | None:
     """The path a node reads, or None where it is not a plain path."""
-    if isinstance(node, nodes.Name):
-        return bound.get(node.name, (node.name,))
-    if isinstance(node, nodes.Getattr):
-        inner = _path(node.node, bound)
-        return (*inner, node.attr) if inner else None
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        inner = _path(node.node, bound)
-        part = node.arg.value if isinstance(node.arg.value, str) else "*"
-        return (*inner, part) if inner else None
-    if (
-        isinstance(node, nodes.Filter)
-        and node.node
-        and node.name in (*_SAME, *_ONE)
-    ):
-        inner = _path(node.node, bound)
-        return (*inner, "*") if inner and node.name in _ONE else inner
-    return None
+    last: Names = ()
+    match node:
+        case nodes.Name():
+            return bound.get(node.name, (node.name,))
+        case nodes.Getattr(node=of):
+            last = (node.attr,)
+        case nodes.Getitem(node=of, arg=nodes.Const(value=place)):
+            last = (place if isinstance(place, str) else "*",)
+        case nodes.Filter(node=nodes.Node() as of) if node.name in _ONE:
+            last = ("*",)
+        case nodes.Filter(node=nodes.Node() as of) if node.name in _SAME:
+            pass
+        case _:
+            return None
+    inner = _path(of, bound)
+    return (*inner, *last) if inner else None

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.config.document import Keys
+from engine.config.document import Keys, Section
+from engine.values import Names, Row, Segments
 from transforms.found import SHIPPED, Steps
 
 Step = Callable[[Any], Any]
@@ -18,7 +19,7 @@ class Path(msgspec.Struct, frozen=True):
     """A value of the source record: `main-address.city-town`, `assets[*].serial-number`."""
 
     text: str
-    segments: tuple[str | int, ...]
+    segments: Segments
 
 
 class Const(msgspec.Struct, frozen=True):
@@ -38,8 +39,8 @@ class Template:
     source: str
     name: str
     html: bool
-    uses: tuple[str, ...] = ()
-    heads: tuple[str, ...] = ()
+    uses: Names = ()
+    heads: Names = ()
     known: frozenset[str] = field(
         default=frozenset(), repr=False
     )  # follows from the connector
@@ -51,7 +52,7 @@ class Template:
 class Lookup(msgspec.Struct, frozen=True):
     """The destination row that another object's record became."""
 
-    objects: tuple[str, ...]
+    objects: Names
     by: Expr
     on: str = (
         ""  # field of the target's records that must equal `by`; "" = their key
@@ -98,7 +99,7 @@ class NamedStep:
     """A transform with its arguments bound."""
 
     name: str
-    args: Mapping[str, Any]
+    args: Section
     run: Step = field(repr=False)  # told by its name and its arguments ...
     code: str = ""  # ... and, where it is not shipped, by a digest of its code
 
@@ -106,7 +107,7 @@ class NamedStep:
 class ValueMap(msgspec.Struct, frozen=True):
     """Exact values and what they become; `otherwise` is for the rest (None = leave out)."""
 
-    entries: Mapping[str, Any]
+    entries: Section
     otherwise: Any
     report: bool = False  # `else: report`: the value is left out and listed
     fail: bool = False  # `else: fail`: the record is not written
@@ -152,6 +153,13 @@ class Condition(msgspec.Struct, frozen=True):
     any_of: tuple[tuple[Test, ...], ...]
 
 
+def custom_name(target: str) -> str:
+    """The name that a spec gives the custom field that is written, or ""."""
+    return (
+        target.removeprefix("custom.") if target.startswith("custom.") else ""
+    )
+
+
 class Field(msgspec.Struct, frozen=True):
     """One destination field and its whole story."""
 
@@ -165,11 +173,7 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def custom(self) -> str:
         """The custom field's name in the spec, or ""."""
-        return (
-            self.target.removeprefix("custom.")
-            if self.target.startswith("custom.")
-            else ""
-        )
+        return custom_name(self.target)
 
 
 class Related(msgspec.Struct, frozen=True):
@@ -177,7 +181,7 @@ class Related(msgspec.Struct, frozen=True):
     each link.
     """
 
-    sources: tuple[str, ...]
+    sources: Names
     by: Path
 
     @property
@@ -210,26 +214,22 @@ class ObjectMapping(msgspec.Struct, frozen=True):
     """One or more source collections -> one destination resource."""
 
     name: str
-    sources: tuple[str, ...]
+    sources: Names
     resource: str
     fields: Mapping[str, Field]
     when: Condition | None = None
     # collection -> the marks whose rows are left out, such as inactive, with their fields
-    marks: Mapping[str, Mapping[str, str]] = msgspec.field(default_factory=dict)
-    related: Mapping[str, Related] = msgspec.field(default_factory=dict)
-    children: Mapping[str, Children] = msgspec.field(default_factory=dict)
+    marks: Mapping[str, Mapping[str, str]] = {}
+    related: Mapping[str, Related] = {}
+    children: Mapping[str, Children] = {}
     each: Each | None = None
-    match: tuple[
-        str, ...
-    ] = ()  # adopt a destination row that agrees in these fields
+    match: Names = ()  # adopt a destination row that agrees in these fields
     # what does not count when they are compared: case, accents
-    ignoring: tuple[str, ...] = ()
+    ignoring: Names = ()
     enabled: bool = True
     # source field -> why it stays behind
-    ignore: Mapping[str, str] = msgspec.field(default_factory=dict)
-    rows: tuple[
-        Mapping[str, Any], ...
-    ] = ()  # records written in the spec itself
+    ignore: Mapping[str, str] = {}
+    rows: tuple[Row, ...] = ()  # records written in the spec itself
     label: str = ""
     keys: Keys = ()
     order: str = (
@@ -240,7 +240,7 @@ class ObjectMapping(msgspec.Struct, frozen=True):
     )
     was: str = ""  # the name that earlier runs knew it by
     # there is no draft where all of these are empty
-    unless_empty: tuple[str, ...] = ()
+    unless_empty: Names = ()
 
     @property
     def scaffold(self) -> bool:
@@ -280,7 +280,7 @@ class CustomField(msgspec.Struct, frozen=True):
     name: str
     label: str
     type: str
-    options: tuple[str, ...] = ()
+    options: Names = ()
     options_from: tuple[str, str] = ("", "")  # collection and its label field
     key: bool = False
     was: str = ""  # the name that earlier runs knew it by
@@ -298,7 +298,7 @@ class NativeOptions(msgspec.Struct, frozen=True):
 
     resource: str
     field: str
-    options: tuple[str, ...] = ()
+    options: Names = ()
     options_from: tuple[str, str] = ("", "")
     options_were: tuple[tuple[str, str], ...] = ()  # as in a custom field
 
@@ -349,7 +349,7 @@ class Spec(msgspec.Struct, frozen=True):
     name: str
     source: Side
     destination: Side
-    settings: Mapping[str, Any]
+    settings: Section
     users: UserMatch | None
     custom_fields: Mapping[tuple[str, str], CustomField]
     native_options: tuple[NativeOptions, ...]
@@ -358,16 +358,14 @@ class Spec(msgspec.Struct, frozen=True):
     # the marks of rows that are migrated all the same
     take: frozenset[str] = frozenset()
     sample: SamplePolicy = SamplePolicy()
-    guards: Mapping[str, float] = msgspec.field(default_factory=dict)
+    guards: Mapping[str, float] = {}
     exports: tuple[Export, ...] = ()
     digest: str = ""
 
     def label(self, resource: str, target: str) -> str:
         """A destination field as people know it."""
-        field = self.custom_fields.get(
-            (resource, target.removeprefix("custom."))
-        )
-        return field.label if field and target.startswith("custom.") else target
+        field = self.custom_fields.get((resource, custom_name(target)))
+        return field.label if field else target
 
     def active(self) -> tuple[ObjectMapping, ...]:
         """The objects that are switched on, in order."""

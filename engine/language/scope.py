@@ -12,7 +12,8 @@ import msgspec
 from engine.config.suggestions import suggest
 from engine.connector.model import Connector, FieldType
 from engine.errors import Code
-from engine.values import Segments, picks
+from engine.language.model import Children, Related
+from engine.values import Names, Segments, picks
 from transforms.found import Steps
 
 Shape = Mapping[str, FieldType]
@@ -49,18 +50,15 @@ class Scope:
     """
 
     connector: Connector
-    sources: tuple[str, ...]
+    sources: Names
     settings: Mapping[str, Any]
     steps: Steps
     # rows written in the spec, by their collection
     rows: Mapping[str, Shape] = field(default_factory=dict)
-    related: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    lists: frozenset[str] = (
-        frozenset()
-    )  # the related names that are lists of rows
-    children: Mapping[str, str] = field(default_factory=dict)
+    related: Mapping[str, Related] = field(default_factory=dict)
+    children: Mapping[str, Children] = field(default_factory=dict)
     each: tuple[str, Segments] | None = None
-    _shapes: dict[tuple[str, ...], Shape | None] = field(
+    _shapes: dict[Names, Shape | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -89,13 +87,13 @@ class Scope:
         """What is defined beside the record's own fields, and shadows a field of the same name."""
         found = {
             name: FieldType(
-                "list" if name in self.lists else "object", self.shape(sources)
+                "list" if item.many else "object", self.shape(item.sources)
             )
-            for name, sources in self.related.items()
+            for name, item in self.related.items()
         }
         found |= {
-            name: FieldType("list", self.shape((source,)))
-            for name, source in self.children.items()
+            name: FieldType("list", self.shape((item.source,)))
+            for name, item in self.children.items()
         }
         if self.each:
             inside = self.find(self.each[1], own=True).kind
@@ -122,11 +120,7 @@ def _either(one: FieldType, other: FieldType) -> FieldType:
     """A field that two collections have."""
     if one.kind != other.kind:
         return ANY
-    shape = (
-        {**(one.shape or {}), **(other.shape or {})}
-        if one.shape or other.shape
-        else None
-    )
+    shape = {**(one.shape or {}), **(other.shape or {})} or None
     return FieldType(
         one.kind,
         shape,
@@ -155,7 +149,7 @@ def _walk(  # noqa: PLR0911
                 return Found(
                     code="unknown-field",
                     problem=text,
-                    advice=suggest(by[0], list(kind.shape)),
+                    advice=suggest(by[0], kind.shape),
                 )
             several = several or part == "*"
             kind = FieldType("object", kind.shape) if kind.shape else ANY

@@ -119,7 +119,7 @@ def _names(source: str, scope: Scope) -> Iterator[Fault]:
             yield Fault(
                 "unknown-name",
                 f"there is no setting {path[1]!r}",
-                suggest(path[1], list(scope.settings)),
+                suggest(path[1], scope.settings),
                 line,
             )
         elif path[0] not in (*SPECIAL, "range"):
@@ -132,13 +132,10 @@ def _filters(source: str, html: bool, steps: Steps) -> Iterator[Fault]:
     for call in filters_used(source):
         yield from _misused(call, steps)
         if html and call.name == "safe" and not call.escaped:
-            text = (
-                "`safe` after something that is not escaped: a record's text would"
-                " become markup"
-            )
             yield Fault(
                 "unsafe-html",
-                text,
+                "`safe` after something that is not escaped: a record's text would"
+                " become markup",
                 "write {{ x | text_paragraphs | safe }}, or drop `safe`",
                 call.line,
                 "warning",
@@ -151,8 +148,12 @@ def _misused(call: FilterCall, steps: Steps) -> Iterator[Fault]:
     known = list(arguments(steps.functions[step])) if step else []
     wrong = [name for name in call.named if step and name not in known]
     for name in wrong:
-        text = f"the step {call.name!r} has no argument {name!r}"
-        yield Fault("bad-argument", text, suggest(name, known), call.line)
+        yield Fault(
+            "bad-argument",
+            f"the step {call.name!r} has no argument {name!r}",
+            suggest(name, known),
+            call.line,
+        )
 
     if wrong or call.open:
         return

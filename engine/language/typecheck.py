@@ -9,13 +9,12 @@ from typing import Any
 from engine.config.document import scalar
 from engine.config.suggestions import did_you_mean
 from engine.connector.model import FieldType
-from engine.connector.typed import Misfit, as_declared, as_text
+from engine.connector.typed import Misfit, as_declared, as_text, is_number
 from engine.errors import Code
 from engine.language.model import CustomField
+from engine.language.problems import Fault
 from engine.language.scope import NUMBERS, TEXTS
-from engine.values import flag, word
-
-Fault = tuple[Code, str, str]  # its kind, the problem, and advice
+from engine.values import as_list, flag, word
 
 _NO_FILE: Fault = (
     "wrong-type",
@@ -58,14 +57,10 @@ _NEVER: dict[str, tuple[str, ...]] = {
 }
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "number": (_is_number, "a number"),
+    "number": (is_number, "a number"),
     "integer": (
-        lambda value: _is_number(value) and float(value).is_integer(),
+        lambda value: is_number(value) and float(value).is_integer(),
         "a whole number",
     ),
     "boolean": (lambda value: isinstance(value, bool), "true or false"),
@@ -79,11 +74,9 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def moving(kind: FieldType | None) -> FieldType:
+def moving(kind: FieldType) -> FieldType:
     """What a step or value map on the way into this field takes."""
-    return (
-        MOVING_HTML if kind and "html" in (kind.kind, kind.options) else MOVING
-    )
+    return MOVING_HTML if "html" in (kind.kind, kind.options) else MOVING
 
 
 def custom_kind(item: CustomField) -> FieldType:
@@ -91,9 +84,9 @@ def custom_kind(item: CustomField) -> FieldType:
     return FieldType(_CUSTOM[item.type], one_of=item.options)
 
 
-def check_constant(value: Any, kind: FieldType | None) -> Fault | None:  # noqa: PLR0911
+def check_constant(value: Any, kind: FieldType) -> Fault | None:  # noqa: PLR0911
     """What is wrong with a fixed value in a field of this type."""
-    if kind is None or value is None or kind.kind in ("any", "moving"):
+    if value is None or kind.kind in ("any", "moving"):
         return None
     if kind.kind in ("reference", "file"):
         return _no_constant(kind)
@@ -140,7 +133,7 @@ def _not_listed(
 ) -> Fault | None:
     where = f" on the plan {plan}" if plan else ""
     known = [option.strip() for option in options]
-    for item in value if isinstance(value, list) else [value]:
+    for item in as_list(value):
         if known and str(item).strip() not in known:
             return (
                 code,
@@ -150,9 +143,9 @@ def _not_listed(
     return None
 
 
-def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
+def check_link(kind: FieldType, to: Sequence[str]) -> Fault | None:
     """What is wrong with a link to rows of these resources in a field of this type."""
-    if kind is None or kind.kind == "any":
+    if kind.kind == "any":
         return None
     if kind.kind == "moving":
         return (
@@ -177,9 +170,9 @@ def check_link(kind: FieldType | None, to: Sequence[str]) -> Fault | None:
     return None
 
 
-def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noqa: PLR0911
+def check_path(found: FieldType, kind: FieldType) -> Fault | None:  # noqa: PLR0911
     """What is wrong with a source value, as it is, in a field of this type."""
-    if kind is None or kind.kind in ("any", "moving"):
+    if kind.kind in ("any", "moving"):
         return None
     if kind.kind == "reference":
         return (
@@ -212,9 +205,9 @@ def check_path(found: FieldType, kind: FieldType | None) -> Fault | None:  # noq
     return None
 
 
-def check_form(found: FieldType, kind: FieldType | None) -> Fault | None:
+def check_form(found: FieldType, kind: FieldType) -> Fault | None:
     """What only some texts are, where a field of this type takes nothing else."""
-    if kind and found.kind in ("text", "enum") and kind.kind in _NEVER:
+    if found.kind in ("text", "enum") and kind.kind in _NEVER:
         return _misplaced(found, kind, "records that hold anything else fail")
     return None
 
@@ -263,11 +256,11 @@ def _may_be(value: Any, type_name: str) -> bool:
     return isinstance(value, str) and bool(form.match(value))
 
 
-def check_text(kind: FieldType | None) -> Fault | None:
+def check_text(kind: FieldType) -> Fault | None:
     """What is wrong with a template's text in a field of this type."""
-    if kind and kind.kind in ("reference", "file"):
+    if kind.kind in ("reference", "file"):
         return check_path(FieldType("text"), kind)
-    if kind and kind.kind in _NEVER and kind.kind not in _FORMS:
+    if kind.kind in _NEVER and kind.kind not in _FORMS:
         return (
             "wrong-type",
             f"a template gives text, expected {_taken(kind)}",
@@ -282,7 +275,7 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
         return None
     wrong = [
         item
-        for item in (value if isinstance(value, list) else [value])
+        for item in as_list(value)
         if item is not None and not _comparable(found, item)
     ]
     if wrong:
@@ -300,7 +293,7 @@ def check_comparison(found: FieldType, op: str, value: Any) -> Fault | None:
 def _comparable(found: FieldType, value: Any) -> bool:
     """Whether a comparison may ever hold; numbers and flags may be written as text."""
     if found.kind in NUMBERS:
-        return _is_number(
+        return is_number(
             value if isinstance(value, bool) else scalar(str(value))
         )
     if found.kind == "boolean":

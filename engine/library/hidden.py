@@ -19,7 +19,7 @@ from engine.extract.records import cursors_of
 from engine.language.dependencies import needed
 from engine.session import Run
 from engine.store.records import live_keys, stream
-from engine.values import collection_of, id_in, is_empty, key_of, word
+from engine.values import as_list, collection_of, id_in, is_empty, key_of, word
 
 OWN_MOST = 20  # rows of a collection that are read, unless the command line says how many
 FEW = 3  # keys that are named of each kind
@@ -176,7 +176,7 @@ def named_in(
     """The keys that the declared references of a row name, inside objects and lists too."""
     for name, kind in fields.items():
         value = row.get(name) if isinstance(row, dict) else None
-        for item in value if isinstance(value, list) else [value]:
+        for item in as_list(value):
             if kind.shape:
                 yield from named_in(item, kind.shape, key_from)
             elif kind.kind == "reference" and not is_empty(item):

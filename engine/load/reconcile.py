@@ -78,7 +78,7 @@ from engine.store.links import (
     unconfirmed_links,
 )
 from engine.store.tables import recall_in
-from engine.values import is_empty, leaves, links_in, without
+from engine.values import grouped, is_empty, leaves, links_in, without
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 FEW = 3  # rows that a reason names
@@ -124,12 +124,12 @@ def reconcile(run: Run) -> Reconciled:
         return result
 
     run.clock.sleep(lag)
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in doubtful:
-        groups.setdefault((entry.resource, entry.action), []).append(entry)
+    groups = grouped(
+        ((entry.resource, entry.action), entry) for entry in doubtful
+    )
 
-    for position, ((name, action), group) in enumerate(groups.items()):
-        run.progress("reconciling writes in doubt", position, len(groups))
+    label = "reconciling writes in doubt"
+    for (name, action), group in run.each(label, groups.items()):
         look = _Look(run, codec_now(run, name))
         held: Held = {}
         if action == "create":
@@ -144,7 +144,6 @@ def reconcile(run: Run) -> Reconciled:
         result.held |= held
         known = committed.keys() | held.keys()
         result.not_committed |= {entry.id for entry in group} - known
-    run.progress("reconciling writes in doubt", len(groups), len(groups))
     return result
 
 

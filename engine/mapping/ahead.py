@@ -15,6 +15,7 @@ from engine.language.dependencies import lookups
 from engine.language.model import ObjectMapping, Path
 from engine.mapping.evaluate import LookupContext, Query, Source, looked_at
 from engine.store.records import many, pointers
+from engine.values import grouped
 
 AT_ONCE = 100  # records: with all they look at, they must fit in the memory
 
@@ -69,10 +70,7 @@ def _hits(
     connection: sa.Connection, queries: Iterable[Query]
 ) -> dict[Query, list[str]]:
     """The keys that each query finds, in the order that the records were read in."""
-    asked: dict[tuple[str, str], list[Query]] = {}
-    for query in queries:
-        asked.setdefault(query[:2], []).append(query)
-
+    asked = grouped((query[:2], query) for query in queries)
     found: dict[Query, list[str]] = {}
     for (collection, field), alike in asked.items():
         targets = dict.fromkeys(

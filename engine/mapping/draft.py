@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from msgspec import structs
 
 from engine.connector.model import FieldType
-from engine.connector.typed import Reader, Typed, reader_of, typed
+from engine.connector.typed import Reader, Typed, reader_of
 from engine.language.compile import Migration
 from engine.language.dependencies import paths_read
 from engine.language.model import ObjectMapping
@@ -21,7 +21,9 @@ from engine.mapping.ahead import AT_ONCE, look_ahead
 from engine.mapping.evaluate import (
     FALLBACK,
     Evaluation,
+    KeyedRows,
     LookupContext,
+    Note,
     Source,
     evaluate,
 )
@@ -63,7 +65,7 @@ from engine.store.seen import (
     save_dependencies,
 )
 from engine.store.tables import recall, remember, remember_in
-from engine.values import batches, digest, segments
+from engine.values import Names, Row, T, as_list, batches, digest, segments
 
 STAGE = "transform"  # of findings
 STAMP = "mapped."  # the store keeps under this name what an object's drafts were made of
@@ -75,13 +77,13 @@ KEYS = 20_000
 class Remembered(OrderedDict[Any, Any]):
     """A bounded memory: the entry untouched for longest is forgotten first."""
 
-    def get_or(self, key: Any, make: Callable[[], Any]) -> Any:
+    def get_or(self, key: Any, make: Callable[[], T]) -> T:
         """The remembered value, or the one `make` gives."""
-        if key in self:
-            self.move_to_end(key)
-            return self[key]
-        value = self[key] = make()
-        return value
+        if key not in self:
+            self[key] = make()
+        self.move_to_end(key)
+        found: T = self[key]
+        return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         super().__setitem__(key, value)
@@ -92,7 +94,6 @@ class Remembered(OrderedDict[Any, Any]):
 def sight_on(
     run: Run,
     connection: sa.Connection,
-    drafted: Callable[[str, str], bool] | None = None,
     memory: Remembered | None = None,
 ) -> LookupContext:
     """What evaluations may look at, read from the store as needed and remembered.
@@ -103,40 +104,34 @@ def sight_on(
     """
     lasting = memory is not None
     memory = Remembered() if memory is None else memory
-    users: set[str] = memory.get_or(
-        "users", lambda: set(links_of(connection, "users"))
-    )
+    users = memory.get_or("users", lambda: set(links_of(connection, "users")))
 
     read = reader_of(run.migration.source)
 
-    def reread(collection: str, row: Mapping[str, Any]) -> Typed:
+    def reread(collection: str, row: Row) -> Typed:
         # what is remembered holds the row as well, so no other one takes its identity
-        kept: tuple[Any, Typed] = memory.get_or(
+        kept = memory.get_or(
             ("typed", id(row)), lambda: (row, read(collection, row))
         )
         return kept[1]
 
-    def record(key: str) -> Mapping[str, Any] | None:
-        def look() -> Mapping[str, Any] | None:
+    def record(key: str) -> Row | None:
+        def look() -> Row | None:
             found = one(connection, key)
             return found.body if found else None
 
-        found: Mapping[str, Any] | None = memory.get_or(key, look)
-        return found
+        return memory.get_or(key, look)
 
     def pointing(
         collection: str, field: str, targets: Sequence[str]
-    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
-        def look() -> list[tuple[str, Mapping[str, Any]]]:
+    ) -> KeyedRows:
+        def look() -> KeyedRows:
             return [
                 (found.key, found.body)
                 for found in pointing_at(connection, collection, field, targets)
             ]
 
-        rows: list[tuple[str, Mapping[str, Any]]] = memory.get_or(
-            (collection, field, *targets), look
-        )
-        return rows
+        return memory.get_or((collection, field, *targets), look)
 
     def staged(name: str, key: str) -> bool:
         keys = None
@@ -146,10 +141,9 @@ def sight_on(
             )
         if keys is not None:
             return key in keys
-        known: bool = memory.get_or(
+        return memory.get_or(
             ("drafted", name, key), lambda: is_staged(connection, name, key)
         )
-        return known
 
     return LookupContext(
         settings=run.spec.settings,
@@ -157,7 +151,7 @@ def sight_on(
         objects=run.spec.objects,
         record=record,
         pointing_at=pointing,
-        drafted=drafted or staged,
+        drafted=staged,
         user=lambda key: key != FALLBACK and key in users,
         typed=reread,
         user_source=run.spec.users.source if run.spec.users else "",
@@ -182,17 +176,17 @@ def transform(
         _bring_up(run, mapping, watch, only)
 
 
-class _Stamp(msgspec.Struct, frozen=True):
+class _Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept with an object's drafts."""
 
     fixed: (
         str  # a digest of what they came from besides records and other drafts
     )
     indexed: str  # ... of the fields that records were looked for by
-    places: tuple[str, ...]  # where they looked
+    places: Names  # where they looked
     states: Mapping[str, int]  # how many there are
     findings: int
-    mark: int = 0  # of the comparison that they were made after
+    mark: int  # of the comparison that they were made after
 
 
 def _bring_up(
@@ -216,10 +210,11 @@ def _bring_up(
 
 def _stamp_of(run: Run, mapping: ObjectMapping) -> _Stamp | None:
     """The stamp that was kept; None where there is none, or of another version of ours."""
-    kept = json.loads(recall(run.store, STAMP + mapping.name) or "{}")
-    if kept.keys() != set(_Stamp.__struct_fields__):
+    kept = recall(run.store, STAMP + mapping.name) or "{}"
+    try:
+        return msgspec.json.decode(kept, type=_Stamp)
+    except msgspec.MsgspecError:
         return None
-    return _Stamp(**kept | {"places": tuple(kept["places"])})
 
 
 def _stamp(
@@ -369,30 +364,16 @@ def _sources(
     """Records as evaluations see them, what they look at in memory."""
     read = structs.replace(sight, typed=_own_reader(run, mapping)).read
     for part in batches(records, AT_ONCE):
-        sources = [read(item.collection, item.key, item.body) for item in part]
+        sources = [read(item) for item in part]
         look_ahead(connection, memory, mapping, sources, sight)
         yield from sources
 
 
 def _own_reader(run: Run, mapping: ObjectMapping) -> Reader:
     """How an object's own records are read: those of their fields that it looks at."""
-    connector = run.migration.source
     paths = (path for path in paths_read(mapping) if not path.startswith("$"))
     heads = {str(segments(path)[0]) for path in paths}
-    fields = {
-        name: {
-            head: connector.resources[name].fields[head]
-            for head in connector.resources[name].fields
-            if head in heads
-        }
-        for name in mapping.sources
-        if name in connector.resources
-    }
-
-    def read(collection: str, row: Mapping[str, Any]) -> Typed:
-        return typed(row, fields.get(collection, {}), connector.empty_values)
-
-    return read
+    return reader_of(run.migration.source, heads)
 
 
 def _batches(
@@ -466,7 +447,7 @@ def judged(
     return projection
 
 
-def _refusal(kinds: Mapping[str, FieldType], body: Mapping[str, Any]) -> str:
+def _refusal(kinds: Mapping[str, FieldType], body: Row) -> str:
     """What the destination is known to refuse: required fields left empty, values that no field
     of their type takes.
     """
@@ -482,13 +463,13 @@ def _refusal(kinds: Mapping[str, FieldType], body: Mapping[str, Any]) -> str:
     return ""
 
 
-def _lonely(kind: FieldType, body: Mapping[str, Any]) -> str:
+def _lonely(kind: FieldType, body: Row) -> str:
     """What a field needs beside it that a body has not; "" where it has all."""
     for other in kind.requires:
         if other not in body:
             return f"together with {other}"
     for other, wanted in kind.only_with.items():
-        values = wanted if isinstance(wanted, list) else [wanted]
+        values = as_list(wanted)
         if body.get(other) not in values:
             return (
                 f"with {other} {' or '.join(map(str, values))}, and here it is"
@@ -499,7 +480,10 @@ def _lonely(kind: FieldType, body: Mapping[str, Any]) -> str:
 
 def findings(mapping: ObjectMapping, projection: Evaluation) -> list[Finding]:
     """What people must know about one projection."""
-    found = [
+    notes = [*projection.notes]
+    if projection.state != "ready":
+        notes.append(Note("", f"{projection.state}: {projection.reason}"))
+    return [
         Finding(
             mapping.name,
             projection.key,
@@ -508,17 +492,5 @@ def findings(mapping: ObjectMapping, projection: Evaluation) -> list[Finding]:
             note.severity,
             note.text,
         )
-        for note in projection.notes
+        for note in notes
     ]
-    if projection.state != "ready":
-        found.append(
-            Finding(
-                mapping.name,
-                projection.key,
-                STAGE,
-                "",
-                "attention",
-                f"{projection.state}: {projection.reason}",
-            )
-        )
-    return found

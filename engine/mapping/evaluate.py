@@ -12,13 +12,38 @@ from typing import Any
 
 import msgspec
 
-from engine.connector.references import any_key, reference_pattern
+from engine.connector.references import any_key
 from engine.connector.times import is_marked, moment
 from engine.connector.typed import Misfit, Reader, as_declared, beyond_float
-from engine.language import jinja, model
+from engine.language import jinja
+from engine.language.model import (
+    Cases,
+    Children,
+    Condition,
+    Const,
+    Download,
+    Each,
+    Expr,
+    Field,
+    First,
+    Items,
+    Lookup,
+    ObjectMapping,
+    Parts,
+    Path,
+    Pipe,
+    Related,
+    Template,
+    Test,
+)
+from engine.store.records import Record
 from engine.values import (
     LONGEST_KEY,
+    Names,
+    Row,
     as_link,
+    as_list,
+    collection_of,
     dig,
     fits_index,
     flag,
@@ -31,9 +56,8 @@ from engine.values import (
     word,
 )
 
-Query = tuple[
-    str, str, tuple[str, ...]
-]  # a collection, its field, any of these values
+Query = tuple[str, str, Names]  # a collection, its field, any of these values
+KeyedRows = Sequence[tuple[str, Row]]  # rows with their keys
 
 FALLBACK = "$fallback"
 SHOWN = 80
@@ -45,7 +69,7 @@ class Source(msgspec.Struct, frozen=True):
 
     collection: str
     key: str
-    body: Mapping[str, Any]
+    body: Row
     # field -> "place: what it holds instead"
     misfits: Mapping[str, Sequence[str]] = {}
     is_read: bool = (
@@ -63,11 +87,9 @@ class LookupContext(msgspec.Struct, frozen=True):
 
     settings: Mapping[str, Any]
     pattern: str  # how a value names a row: "host/{collection}/{id}", or ""
-    objects: Mapping[str, model.ObjectMapping]
-    record: Callable[[str], Mapping[str, Any] | None]
-    pointing_at: Callable[
-        [str, str, Sequence[str]], Sequence[tuple[str, Mapping[str, Any]]]
-    ]
+    objects: Mapping[str, ObjectMapping]
+    record: Callable[[str], Row | None]
+    pointing_at: Callable[[str, str, Sequence[str]], KeyedRows]
     drafted: Callable[
         [str, str], bool
     ]  # will this object have a row for this key?
@@ -76,14 +98,12 @@ class LookupContext(msgspec.Struct, frozen=True):
     user_source: str = ""
     today: str = ""  # what `$today` is: a date
 
-    def read(
-        self, collection: str, key: str, body: Mapping[str, Any]
-    ) -> Source:
+    def read(self, row: Source | Record) -> Source:
         """A record with its values in their types: several objects may look at it, and it is
         read once.
         """
-        found = self.typed(collection, body)
-        return Source(collection, key, found.row, found.misfits, True)
+        found = self.typed(row.collection, row.body)
+        return Source(row.collection, row.key, found.row, found.misfits, True)
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -92,7 +112,7 @@ class Provenance(msgspec.Struct, frozen=True):
     target: str
     how: str  # equal, transformed, defaulted, looked_up, constant, dropped, empty
     sources: tuple[tuple[str, Any], ...]
-    steps: tuple[str, ...]
+    steps: Names
     value: Any
     reason: str = ""
 
@@ -113,8 +133,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     state: str  # ready, skipped, failed
     reason: str
-    traces: tuple[Provenance, ...]
-    notes: tuple[Note, ...]
+    traces: tuple[Provenance, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class _Skip(Exception):
@@ -137,11 +157,16 @@ class _Story(msgspec.Struct):
     misses: list[Note] = []
     reason: str = ""
 
+    def lose(self, why: str) -> None:
+        """A value cannot be carried over."""
+        self.reason = why
+        self.notes.append(Note("", why))
+
 
 class _Context(msgspec.Struct):
     """One record (and one element of it) with the records around it."""
 
-    mapping: model.ObjectMapping
+    mapping: ObjectMapping
     source: Source
     sight: LookupContext
     key: str
@@ -152,7 +177,7 @@ class _Context(msgspec.Struct):
     told: dict[str, str] = {}
     _around: dict[str, Any] = {}
 
-    def value(self, path: model.Path) -> Any:  # noqa: PLR0911
+    def value(self, path: Path) -> Any:  # noqa: PLR0911
         """The value at a path; None where there is none."""
         head, *rest = path.segments
         if (
@@ -180,24 +205,18 @@ class _Context(msgspec.Struct):
             return dig(self.around(str(head)), tuple(rest))
         return self.own(path)
 
-    def own(self, path: model.Path) -> Any:
+    def own(self, path: Path) -> Any:
         """The value at a path of the record's own fields."""
-        misfits = self.source.misfits
-        if misfits:
-            self.tell("", misfits.get(str(path.segments[0]), ()))
+        self.tell("", self.source.misfits.get(str(path.segments[0]), ()))
         return dig(self.source.body, path.segments)
 
     def tell(self, place: str, misfits: Iterable[str]) -> None:
         """Values that were left out stand in the draft's findings."""
-        if not misfits:
-            return
         for text in misfits:
             name, _, what = text.partition(": ")
             self.told.setdefault(place + name, what)
 
-    def read(
-        self, place: str, collection: str, body: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def read(self, place: str, collection: str, body: Row) -> Row:
         """A related record as its fields are declared."""
         found = self.sight.typed(collection, body)
         self.tell(
@@ -220,20 +239,16 @@ class _Context(msgspec.Struct):
             )
         return self._around[name]
 
-    def _of_element(self, each: model.Each) -> Iterator[str]:
+    def _of_element(self, each: Each) -> Iterator[str]:
         """What does not fit in this element, and not in the others of its list."""
         elements = dig(self.source.body, each.path.segments)
-        position = (
-            next(
-                (
-                    at
-                    for at, item in enumerate(elements)
-                    if item is self.element
-                ),
-                -1,
-            )
-            if isinstance(elements, list)
-            else -1
+        position = next(
+            (
+                at
+                for at, item in enumerate(as_list(elements))
+                if item is self.element
+            ),
+            -1,
         )
         place = f"{each.path.text}[{position}]."
         texts = self.source.misfits.get(str(each.path.segments[0]), ())
@@ -249,7 +264,7 @@ class _Context(msgspec.Struct):
         ]
         return found if related.many else next(iter(found), None)
 
-    def keys_of(self, related: model.Related) -> list[str]:
+    def keys_of(self, related: Related) -> list[str]:
         """The keys of the rows that a link in the record leads to."""
         value = self.value(related.by)
         values = (value or []) if related.many else [value]
@@ -259,7 +274,7 @@ class _Context(msgspec.Struct):
         )
         return [key for key in keys if key]
 
-    def parents_of(self, children: model.Children) -> list[str]:
+    def parents_of(self, children: Children) -> list[str]:
         """What children name as their parent; nothing where the record does not say."""
         if children.by is None:
             return [self.source.key, self.source.id]
@@ -281,7 +296,7 @@ class _Context(msgspec.Struct):
             if children.where is None or _holds_in(children.where, body)
         ]
 
-    def template_values(self, template: model.Template) -> dict[str, Any]:
+    def template_values(self, template: Template) -> dict[str, Any]:
         """What a template names; a name that leads nowhere is left out, for Jinja to refuse."""
         values: dict[str, Any] = {
             "settings": self.sight.settings,
@@ -299,9 +314,9 @@ class _Context(msgspec.Struct):
 
 
 def value_at(
-    mapping: model.ObjectMapping,
+    mapping: ObjectMapping,
     source: Source,
-    path: model.Path,
+    path: Path,
     sight: LookupContext,
 ) -> Any:
     """What an object reads at a path of one record, outside the list it may go through."""
@@ -311,7 +326,7 @@ def value_at(
 
 
 def evaluate(
-    mapping: model.ObjectMapping,
+    mapping: ObjectMapping,
     source: Source,
     sight: LookupContext,
     traced: bool = True,
@@ -326,7 +341,7 @@ def evaluate(
         context = _Context(mapping, source, sight, key, element, beside)
         if _is_meant(context):
             made = (
-                Evaluation(key, source.key, {}, "failed", fault, (), ())
+                Evaluation(key, source.key, {}, "failed", fault)
                 if fault
                 else _draft(context, traced)
             )
@@ -340,12 +355,10 @@ def evaluate(
                 {},
                 "skipped",
                 f"its condition cannot be judged: {'; '.join(told)}",
-                (),
-                (),
             )
 
 
-def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
+def _is_empty(mapping: ObjectMapping, made: Evaluation) -> bool:
     """Whether a draft has nothing of what the object is for, and nothing was left out of it."""
     needed = mapping.unless_empty
     return (
@@ -357,10 +370,10 @@ def _is_empty(mapping: model.ObjectMapping, made: Evaluation) -> bool:
 
 
 def looked_at(
-    mapping: model.ObjectMapping,
+    mapping: ObjectMapping,
     source: Source,
     sight: LookupContext,
-    by_field: Sequence[tuple[model.Lookup, model.Path]],
+    by_field: Sequence[tuple[Lookup, Path]],
 ) -> Iterator[str | Query]:
     """Keys and queries that the drafts of a record may ask for, as far as its own fields tell.
 
@@ -383,9 +396,7 @@ def looked_at(
                 yield from _asked(lookup, context.value(path), context)
 
 
-def _asked(
-    lookup: model.Lookup, value: Any, context: _Context
-) -> Iterator[Query]:
+def _asked(lookup: Lookup, value: Any, context: _Context) -> Iterator[Query]:
     """The queries of a lookup by a field of its target's records."""
     for name in () if is_empty(value) else lookup.objects:
         for collection in context.sight.objects[name].sources:
@@ -393,7 +404,7 @@ def _asked(
 
 
 def takes_part(
-    mapping: model.ObjectMapping, source: Source, sight: LookupContext
+    mapping: ObjectMapping, source: Source, sight: LookupContext
 ) -> bool:
     """Whether an object has a draft of this record, or of an element of it; no field is looked
     at.
@@ -407,11 +418,7 @@ def takes_part(
 
 
 def _typed(source: Source, sight: LookupContext) -> Source:
-    return (
-        source
-        if source.is_read
-        else sight.read(source.collection, source.key, source.body)
-    )
+    return source if source.is_read else sight.read(source)
 
 
 def _is_meant(context: _Context) -> bool:
@@ -430,7 +437,7 @@ def _is_meant(context: _Context) -> bool:
 
 
 def _elements(
-    each: model.Each | None, source: Source
+    each: Each | None, source: Source
 ) -> Iterator[tuple[str, Any, str]]:
     """Key, element and what is wrong with it: only a key of its own tells an element apart for
     good.
@@ -440,33 +447,28 @@ def _elements(
         return
     found = dig(source.body, each.path.segments)
     taken: set[str] = set()
-    elements = found if isinstance(found, list) else [found]
-    for position, element in enumerate([] if is_empty(found) else elements):
+    place, path = f"{source.key}#{each.name}/", each.path.text
+    for position, element in enumerate(
+        [] if is_empty(found) else as_list(found)
+    ):
         name = word(dig(element, segments(each.key)))
-        key = f"{source.key}#{each.name}/{quoted(name)}"
+        key, fault = place + quoted(name), ""
+        by_position, this = f"[{position}]", f"element {position} of {path}"
         if not isinstance(found, list):
-            yield key, element, f"{each.path.text} is not a list"
+            fault = f"{path} is not a list"
         elif not name:
-            yield (
-                f"{source.key}#{each.name}/[{position}]",
-                element,
-                f"element {position} of {each.path.text} has no {each.key}",
-            )
+            key, fault = place + by_position, f"{this} has no {each.key}"
         elif not fits_index(name):
+            key = place + by_position
             fault = (
-                f"the {each.key} of element {position} of {each.path.text} is longer"
-                f" than {LONGEST_KEY:,} bytes"
+                f"the {each.key} of {this} is longer than {LONGEST_KEY:,} bytes"
             )
-            yield f"{source.key}#{each.name}/[{position}]", element, fault
         elif key in taken:
-            yield (
-                f"{key}[{position}]",
-                element,
-                f"two elements of {each.path.text} have the {each.key} {name}",
-            )
+            key += by_position
+            fault = f"two elements of {path} have the {each.key} {name}"
         else:
             taken.add(key)
-            yield key, element, ""
+        yield key, element, fault
 
 
 def _draft(context: _Context, traced: bool) -> Evaluation:
@@ -475,17 +477,6 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
     found: list[Note] = []
     state, reason = "ready", ""
     for target, item in context.mapping.fields.items():
-        if isinstance(
-            item.expr, model.Path
-        ):  # nothing can become of it but itself
-            value = context.value(item.expr)
-            if is_empty(value):
-                value = None
-            else:
-                body[target] = value
-            if traced:
-                traces.append(_as_it_is(item, item.expr.text, value))
-            continue
         story = _Story()
         try:
             value = _evaluate(item.expr, context, story)
@@ -500,11 +491,10 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
             body[target] = value
         if traced:
             traces.append(_trace(item, story, value))
-        if story.notes or story.misses:
-            found += [
-                Note(target, note.text, note.severity)
-                for note in (*story.notes, *story.misses)
-            ]
+        found += [
+            Note(target, note.text, note.severity)
+            for note in (*story.notes, *story.misses)
+        ]
     found += [
         Note("", f"{place} is left out: {what}")
         for place, what in context.told.items()
@@ -520,15 +510,9 @@ def _draft(context: _Context, traced: bool) -> Evaluation:
     )
 
 
-def _as_it_is(item: model.Field, path: str, value: Any) -> Provenance:
-    if value is None:
-        return Provenance(item.target, "empty", (), (), None)
-    return Provenance(item.target, "equal", ((path, value),), (), value)
-
-
-def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
+def _trace(item: Field, story: _Story, value: Any) -> Provenance:
     filled = tuple(
-        [(path, found) for path, found in story.sources if not is_empty(found)]
+        (path, found) for path, found in story.sources if not is_empty(found)
     )
     if value is None:
         how = (
@@ -554,23 +538,21 @@ def _trace(item: model.Field, story: _Story, value: Any) -> Provenance:
 # -- expressions
 
 
-def _evaluate(expr: model.Expr, context: _Context, story: _Story) -> Any:
+def _evaluate(expr: Expr, context: _Context, story: _Story) -> Any:
     return _HEADS[type(expr)](expr, context, story)
 
 
-def _path(expr: model.Path, context: _Context, story: _Story) -> Any:
+def _path(expr: Path, context: _Context, story: _Story) -> Any:
     value = context.value(expr)
     story.sources.append((expr.text, value))
     return value
 
 
-def _const(expr: model.Const, _: _Context, __: _Story) -> Any:
+def _const(expr: Const, _: _Context, __: _Story) -> Any:
     return expr.value
 
 
-def _parts(
-    expr: model.Parts, context: _Context, story: _Story
-) -> dict[str, Any]:
+def _parts(expr: Parts, context: _Context, story: _Story) -> dict[str, Any]:
     values = (
         (name, _evaluate(item, context, story))
         for name, item in expr.values.items()
@@ -578,14 +560,22 @@ def _parts(
     return {name: value for name, value in values if not is_empty(value)}
 
 
-def _cases(expr: model.Cases, context: _Context, story: _Story) -> Any:
+def _cases(expr: Cases, context: _Context, story: _Story) -> Any:
     for condition, item in expr.cases:
-        if holds(condition, context.value, story):
+        seen = {
+            test.path.text: context.value(test.path)
+            for tests in condition.any_of
+            for test in tests
+        }
+        story.sources += [
+            found for found in seen.items() if found not in story.sources
+        ]
+        if holds(condition, context.value):
             return _evaluate(item, context, story)
     return _evaluate(expr.otherwise, context, story)
 
 
-def _first(expr: model.First, context: _Context, story: _Story) -> Any:
+def _first(expr: First, context: _Context, story: _Story) -> Any:
     """The first that is not empty; that lookups before it found nothing is then no loss."""
     value, attempt, misses = None, _Story(), []
     for option in expr.options:
@@ -604,7 +594,7 @@ def _first(expr: model.First, context: _Context, story: _Story) -> Any:
     return value
 
 
-def _items(expr: model.Items, context: _Context, story: _Story) -> list[Any]:
+def _items(expr: Items, context: _Context, story: _Story) -> list[Any]:
     """Objects of a list; one whose record values are all empty is left out."""
     found = []
     for item in expr.items:
@@ -612,14 +602,14 @@ def _items(expr: model.Items, context: _Context, story: _Story) -> list[Any]:
         moving = [
             name
             for name, part in item.values.items()
-            if not isinstance(part, model.Const)
+            if not isinstance(part, Const)
         ]
         if not moving or any(name in values for name in moving):
             found.append(values)
     return found
 
 
-def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
+def _pipe(pipe: Pipe, context: _Context, story: _Story) -> Any:
     if pipe.when and not holds(pipe.when, context.value):
         story.marks.add("unmet")
         story.reason = "its condition does not hold"
@@ -632,8 +622,7 @@ def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
         try:
             value = step.run(value)
         except ValueError as error:
-            story.reason = f"{step.name}: {error}"
-            story.notes.append(Note("", story.reason))
+            story.lose(f"{step.name}: {error}")
             value = None
     if pipe.mapping:
         value = _map(pipe, value, story)
@@ -643,7 +632,7 @@ def _pipe(pipe: model.Pipe, context: _Context, story: _Story) -> Any:
     return value
 
 
-def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
+def _map(pipe: Pipe, value: Any, story: _Story) -> Any:
     rules = pipe.mapping
     assert rules is not None
     story.steps.append("map")
@@ -657,8 +646,7 @@ def _map(pipe: model.Pipe, value: Any, story: _Story) -> Any:
     if rules.fail:
         raise _Fail(f"the value map has no entry for {_shown(value)}")
     if rules.report and not is_empty(value):
-        story.reason = f"the value map has no entry for {_shown(value)}"
-        story.notes.append(Note("", story.reason))
+        story.lose(f"the value map has no entry for {_shown(value)}")
         return None
     if rules.otherwise is not None:
         story.marks.add("default")
@@ -674,7 +662,7 @@ def _meant(entries: Mapping[str, Any], value: Any) -> str | None:
     )
 
 
-def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
+def _template(expr: Template, context: _Context, story: _Story) -> Any:
     story.steps.append(f"template {expr.name}" if expr.name else "template")
     story.marks.add("template")
     story.sources += [(use, None) for use in expr.uses]
@@ -689,12 +677,11 @@ def _template(expr: model.Template, context: _Context, story: _Story) -> Any:
             or None
         )
     except ValueError as error:
-        story.reason = str(error)
-        story.notes.append(Note("", story.reason))
+        story.lose(str(error))
         return None
 
 
-def _download(expr: model.Download, context: _Context, story: _Story) -> Any:
+def _download(expr: Download, context: _Context, story: _Story) -> Any:
     url = _evaluate(expr.url, context, story)
     if is_empty(url):
         return None
@@ -708,7 +695,7 @@ def _download(expr: model.Download, context: _Context, story: _Story) -> Any:
 # -- lookups
 
 
-def _lookup(expr: model.Lookup, context: _Context, story: _Story) -> Any:
+def _lookup(expr: Lookup, context: _Context, story: _Story) -> Any:
     value = _evaluate(expr.by, context, story)
     story.marks.add("lookup")
     if expr.objects == ("users",):
@@ -766,9 +753,7 @@ def _spellings(value: Any, context: _Context) -> list[str]:
     return [key, id_in(key)] if id_in(key) else [text]
 
 
-def _missed(
-    expr: model.Lookup, value: Any, context: _Context, story: _Story
-) -> Any:
+def _missed(expr: Lookup, value: Any, context: _Context, story: _Story) -> Any:
     named = (
         f"for {_shown(value)}" if value is not None else "named in the record"
     )
@@ -807,12 +792,9 @@ def _missed(
 def _user(value: Any, context: _Context, story: _Story) -> Any:
     """People are never missing: whoever is not known is stood in for by the fallback owner."""
     story.steps.append("lookup users")
-    key = (
-        record_key(value, (context.sight.user_source,), context.sight.pattern)
-        if not is_empty(value)
-        else None
-    )
-    if key and context.sight.user(key):
+    sight = context.sight
+    key = record_key(value, (sight.user_source,), sight.pattern)
+    if key and sight.user(key):
         return link("users", key)
     story.marks.add("fallback")
     story.reason = (
@@ -831,16 +813,11 @@ def record_key(value: Any, sources: Sequence[str], pattern: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=16_384)
-def _key_named(text: str, sources: tuple[str, ...], pattern: str) -> str | None:
+def _key_named(text: str, sources: Names, pattern: str) -> str | None:
     """Records name the same rows often: their state, their category, the one in charge."""
-    if pattern:
-        match = reference_pattern(pattern).fullmatch(text)
-        if match:
-            return (
-                f"{match['collection']}/{match['id']}"
-                if match["collection"] in sources
-                else None
-            )
+    found = any_key(text, pattern)
+    if found:
+        return found if collection_of(found) in sources else None
     head, _, rest = text.partition("/")
     if rest and head in sources:
         return text
@@ -848,16 +825,16 @@ def _key_named(text: str, sources: tuple[str, ...], pattern: str) -> str | None:
 
 
 _HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
-    model.Path: _path,
-    model.Const: _const,
-    model.First: _first,
-    model.Parts: _parts,
-    model.Items: _items,
-    model.Cases: _cases,
-    model.Template: _template,
-    model.Lookup: _lookup,
-    model.Download: _download,
-    model.Pipe: _pipe,
+    Path: _path,
+    Const: _const,
+    First: _first,
+    Parts: _parts,
+    Items: _items,
+    Cases: _cases,
+    Template: _template,
+    Lookup: _lookup,
+    Download: _download,
+    Pipe: _pipe,
 }
 
 
@@ -865,32 +842,22 @@ _HEADS: Mapping[type, Callable[[Any, _Context, _Story], Any]] = {
 
 
 def holds(
-    condition: model.Condition,
-    value: Callable[[model.Path], Any],
-    story: _Story | None = None,
+    condition: Condition,
+    value: Callable[[Path], Any],
 ) -> bool:
     """Whether any of the condition's lists of tests holds as a whole."""
-    if story is not None:
-        seen = {
-            test.path.text: value(test.path)
-            for tests in condition.any_of
-            for test in tests
-        }
-        story.sources += [
-            item for item in seen.items() if item not in story.sources
-        ]
     return any(
         all(_passes(test, value(test.path)) for test in tests)
         for tests in condition.any_of
     )
 
 
-def _holds_in(condition: model.Condition, body: Mapping[str, Any]) -> bool:
+def _holds_in(condition: Condition, body: Row) -> bool:
     """Whether the condition holds in a record of its own."""
     return holds(condition, lambda path: dig(body, path.segments))
 
 
-def _passes(test: model.Test, found: Any) -> bool:  # noqa: PLR0911
+def _passes(test: Test, found: Any) -> bool:  # noqa: PLR0911
     wanted = test.value
     match test.op:
         case "filled":
@@ -900,11 +867,7 @@ def _passes(test: model.Test, found: Any) -> bool:  # noqa: PLR0911
         case "equals":
             return _same(found, wanted)
         case "not":
-            return not (
-                any(_same(found, item) for item in wanted)
-                if isinstance(wanted, list)
-                else _same(found, wanted)
-            )
+            return not any(_same(found, item) for item in as_list(wanted))
         case "in":
             return any(_same(found, item) for item in wanted)
     found, wanted = _in_one_form(found, wanted)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import structs
 
 import transforms
-from engine.mapping.evaluate import LookupContext
+from engine.mapping.evaluate import KeyedRows, LookupContext
 from engine.store.seen import (
     changed_since,
     compare_keys,
@@ -28,7 +28,7 @@ from engine.store.seen import (
     targets_of,
 )
 from engine.store.tables import Store
-from engine.values import collection_of, indexed
+from engine.values import Row, collection_of, indexed
 
 ENGINE = Path(__file__).resolve().parents[1]
 READERS = (
@@ -52,20 +52,20 @@ class DependencyLog(msgspec.Struct):
     object has a row for a key as `=object key`.
     """
 
-    places: set[str] = msgspec.field(default_factory=set)
-    found: set[str] = msgspec.field(default_factory=set)
+    places: set[str] = set()
+    found: set[str] = set()
 
     def recording(self, sight: LookupContext) -> LookupContext:
         """The same context, noting what is looked at."""
 
-        def record(key: str) -> Mapping[str, Any] | None:
+        def record(key: str) -> Row | None:
             self.places.add(collection_of(key))
             self.found.add(key)
             return sight.record(key)
 
         def pointing_at(
             collection: str, name: str, targets: Sequence[str]
-        ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        ) -> KeyedRows:
             rows = sight.pointing_at(collection, name, targets)
             self.places.add(collection)
             self.found.update(query(collection, name, one) for one in targets)
@@ -144,7 +144,7 @@ class Watch(msgspec.Struct):
     store: Store
     mark: int
     shared: str  # a digest of what all objects have in common
-    _compared: set[str] = msgspec.field(default_factory=set)
+    _compared: set[str] = set()
 
     def compare(self, places: Iterable[str]) -> None:
         """Note what is different in these places."""

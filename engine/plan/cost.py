@@ -82,7 +82,7 @@ def summed_up(
 
     unread, reads = pending_reads(run), _Calls()
     for item in unread:
-        resource = run.migration.source.resources[item.collection]
+        resource = run.collection(item.collection)
         reads.add(resource.operations["read"], item.calls)
     limits += _limits(run.source, reads)
     seconds = max((use.time for use in limits), default=0.0)

@@ -170,9 +170,7 @@ def _pointers_of(
 
 def _rows_of(run: Run, links: Iterable[Link]) -> dict[RowId, Row]:
     """The rows of links, as far as they are there."""
-    by_resource: dict[str, list[Link]] = {}
-    for link in links:
-        by_resource.setdefault(link.resource, []).append(link)
+    by_resource = grouped((link.resource, link) for link in links)
     bodies: dict[RowId, Row] = {}
     for name, some in by_resource.items():
         codec = codec_now(run, name)

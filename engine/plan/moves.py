@@ -176,7 +176,7 @@ def _has_left(run: Run, key: str) -> bool:
     with run.store.begin() as connection:
         if gone_of(connection, [key]):
             return True
-    can_look = "read" in run.migration.source.resources[name].operations
+    can_look = "read" in run.collection(name).operations
     return can_look and is_deleted(run, name, key)
 
 

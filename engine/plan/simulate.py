@@ -184,7 +184,7 @@ def _reading_back(run: Run, plan: Plan) -> list[Operation]:
             )
     calls = []
     for name, many in rows.items():
-        operation = run.resource(name).operations["list"]
+        operation = run.resource(name).listing
         size = (
             operation.pager.size
             if operation.pager and operation.pager.size

@@ -42,12 +42,7 @@ from engine.store.links import (
     mark_verified,
     seen_of,
 )
-from engine.values import (
-    canonical,
-    grouped,
-    is_empty,
-    links_in,
-)
+from engine.values import as_list, canonical, grouped, is_empty, links_in
 
 RowId = tuple[str, str]  # resource and id
 Values = frozenset[
@@ -420,5 +415,5 @@ def _note_options(
 
 
 def _use(look: _Look, resource: str, name: str, value: Any) -> None:
-    values = value if isinstance(value, list) else [value]
+    values = as_list(value)
     look.found.used.setdefault((resource, name), set()).update(map(str, values))

@@ -46,12 +46,13 @@ A_FEW = 3  # records of each object that a sample shows where there are so many
 _GOLDEN = 0.6180339887498949
 
 
-class _Look(msgspec.Struct, frozen=True):
+class _Look(msgspec.Struct):
     """What one record shows."""
 
     key: str
     objects: Sequence[str]  # that are made of it
-    features: frozenset[str]  # in words
+    features: set[str]  # in words
+    values: Mapping[str, str]  # of paths that may decide something
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ class Sample(msgspec.Struct, frozen=True):
     features: int
     covered: int
     # object -> its records in the sample
-    shown: Mapping[str, int] = msgspec.field(default_factory=dict)
+    shown: Mapping[str, int] = {}
 
 
 def choose(
@@ -107,16 +108,14 @@ def _counted(
     """How many features there are in all collections, and how many of them chosen records show."""
     features, covered = 0, 0
     for looks in found.values():
-        features += len({what for look in looks for what in look.features})
-        covered += len(
-            {
-                what
-                for look in looks
-                if look.key in chosen
-                for what in look.features
-            }
-        )
+        features += len(_shown(looks))
+        covered += len(_shown(look for look in looks if look.key in chosen))
     return features, covered
+
+
+def _shown(looks: Iterable[_Look]) -> frozenset[str]:
+    """All that records show together."""
+    return frozenset[str]().union(*(look.features for look in looks))
 
 
 # -- what records show
@@ -140,67 +139,49 @@ def _looks(
     )
     sorting = sorted({path for m in mappings for path in _sorting_paths(m)})
     unread = _unread(run, name)
-    seen: list[tuple[str, list[str], list[str], dict[str, str]]] = []
+    seen: list[_Look] = []
     for batch in stream(run.store, name):
         with run.store.begin() as connection:
             sight = sight_on(run, connection)
             for record in batch:
-                source = sight.read(record.collection, record.key, record.body)
+                source = sight.read(record)
                 objects = [
                     m.name for m in mappings if takes_part(m, source, sight)
                 ]
                 if objects:
+                    features = _shape(record, own, unread)
+                    features.update(map("any {}".format, objects))
                     values = {
                         path: _value(mappings, source, path, sight)
                         for path in sorting
                     }
-                    seen.append(
-                        (
-                            record.key,
-                            objects,
-                            _shape(record, own, unread),
-                            values,
-                        )
-                    )
+                    seen.append(_Look(record.key, objects, features, values))
         if len(seen) >= LOOKED_AT:
             break
 
-    few = [
-        path
-        for path in sorting
-        if len({values[path] for *_, values in seen}) <= VALUES
-    ]
-    return [
-        _Look(
-            key,
-            objects,
-            frozenset(
-                [*shape, *_words(few, values), *map("any {}".format, objects)]
-            ),
-        )
-        for key, objects, shape, values in seen
-    ]
-
-
-def _words(paths: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
-    return (f"{path} = {values[path]}" for path in paths if values[path] != "")
+    for path in sorting:
+        if len({look.values[path] for look in seen}) <= VALUES:
+            for look in seen:
+                if value := look.values[path]:
+                    look.features.add(f"{path} = {value}")
+    return seen
 
 
 def _unread(run: Run, name: str) -> Sequence[str]:
     """Fields that only a record's own read holds."""
     resource = run.migration.source.resources.get(name)
-    return resource.operations["list"].detail if resource else ()
+    return resource.listing.detail if resource else ()
 
 
 def _shape(
     record: Record, paths: Sequence[str], unread: Sequence[str]
-) -> list[str]:
+) -> set[str]:
     """Which fields are filled and which are empty, of those that were read."""
-    shown = []
+    shown = set()
     for path in paths:
         place = segments(path)
         if place[0] in record.body or place[0] not in unread:
-            shown.append(
+            shown.add(
                 f"{path} {'empty' if is_empty(dig(record.body, place)) else 'filled'}"
             )
     return shown
@@ -259,10 +240,8 @@ def _cover(
     """Greedy set cover: the record that shows most of what is still unseen, the earliest of
     equals.
     """
-    missing = {what for look in looks for what in look.features}
-    missing -= {
-        what for look in looks if look.key in chosen for what in look.features
-    }
+    missing = _shown(looks)
+    missing -= _shown(look for look in looks if look.key in chosen)
     candidates = list(looks)
     while missing:
         best = max(candidates, key=lambda look: len(look.features & missing))
@@ -364,7 +343,7 @@ def sight_ahead(run: Run, connection: sa.Connection) -> LookupContext:
             return False
         return takes_part(
             run.spec.objects[name],
-            sight.read(collection_of(record), record, body),
+            Source(collection_of(record), record, body),
             sight,
         )
 
@@ -378,9 +357,7 @@ def _leans_on(
     sight: LookupContext,
     connection: sa.Connection,
 ) -> Iterator[tuple[str, str]]:
-    for projection in evaluate(
-        mapping, Source(record.collection, record.key, record.body), sight
-    ):
+    for projection in evaluate(mapping, sight.read(record), sight):
         for name, key in links_in(projection.body):
             target = run.spec.objects.get(name)
             if target and not target.scaffold:

@@ -6,8 +6,7 @@ rows they name, by id; rows that point at them, below them, by a filter, or in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import structs
@@ -16,11 +15,11 @@ from engine.extract.full import fetch, read_list, stage
 from engine.extract.records import cursors_of
 from engine.language.dependencies import by_source
 from engine.language.model import ObjectMapping
-from engine.mapping.evaluate import LookupContext, Source, evaluate
+from engine.mapping.evaluate import KeyedRows, LookupContext, Source, evaluate
 from engine.sampling.choose import sight_ahead
 from engine.session import Run
 from engine.store.records import many
-from engine.values import batches, collection_of, id_in
+from engine.values import Row, batches, collection_of, id_in, without
 
 AT_ONCE = 200  # records looked at in one transaction
 # collection, field, and the row that its rows are to point at
@@ -30,8 +29,8 @@ Pointing = tuple[str, str, str]
 class Wanted(msgspec.Struct):
     """What drafts asked for and did not find, in the order they asked."""
 
-    rows: dict[str, None] = msgspec.field(default_factory=dict)  # keys
-    lists: dict[Pointing, None] = msgspec.field(default_factory=dict)
+    rows: dict[str, None] = {}  # keys
+    lists: dict[Pointing, None] = {}
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.lists)
@@ -39,8 +38,7 @@ class Wanted(msgspec.Struct):
     def without(self, done: Wanted) -> Wanted:
         """What was not asked for before."""
         return Wanted(
-            {key: None for key in self.rows if key not in done.rows},
-            {item: None for item in self.lists if item not in done.lists},
+            without(self.rows, done.rows), without(self.lists, done.lists)
         )
 
     def add(self, other: Wanted) -> None:
@@ -68,7 +66,7 @@ def wanted_by(run: Run, keys: Iterable[str]) -> Wanted:
         with run.store.begin() as connection:
             sight = _watched(sight_ahead(run, connection), partial, found)
             for record in many(connection, part).values():
-                source = sight.read(record.collection, record.key, record.body)
+                source = sight.read(record)
                 for mapping in makers.get(record.collection, ()):
                     _ask(mapping, source, sight)
     return found
@@ -90,7 +88,7 @@ def _watched(
 ) -> LookupContext:
     """A sight that notes what is not to be seen yet."""
 
-    def record(key: str) -> Mapping[str, Any] | None:
+    def record(key: str) -> Row | None:
         row = sight.record(key)
         if row is None and collection_of(key) in partial:
             found.rows[key] = None
@@ -98,7 +96,7 @@ def _watched(
 
     def pointing_at(
         collection: str, name: str, targets: Sequence[str]
-    ) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    ) -> KeyedRows:
         if collection in partial:
             found.lists[collection, name, targets[-1]] = None
         return sight.pointing_at(collection, name, targets)
@@ -128,7 +126,7 @@ def satisfy(run: Run, wanted: Wanted) -> None:
 
     below: dict[str, list[str]] = {}
     for collection, name, target in wanted.lists:
-        listing = resources[collection].operations["list"]
+        listing = resources[collection].listing
         bare = id_in(target) or target
         if listing.parent and listing.parent_id == name:
             below.setdefault(collection, []).append(bare)

@@ -31,7 +31,7 @@ from engine.store.tables import (
     verified,
     write_rows,
 )
-from engine.values import batches, digest, without
+from engine.values import batches, digest, grouped, without
 from engine.values import link as symbol_of
 
 BATCH = 500
@@ -340,10 +340,8 @@ def links_to_rows(
 ) -> dict[str, list[Link]]:
     """Every link to these rows of a resource, by destination id."""
     rows = rows_among(connection, _LINKS_TO, ids, resource=resource)
-    found: dict[str, list[Link]] = {}
-    for link in sorted(map(_link, rows), key=lambda one: (one.object, one.key)):
-        found.setdefault(link.dest_id, []).append(link)
-    return found
+    found = sorted(map(_link, rows), key=lambda one: (one.object, one.key))
+    return grouped((link.dest_id, link) for link in found)
 
 
 def links_marked(

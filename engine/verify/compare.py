@@ -132,8 +132,8 @@ def compare(
     by_resource: dict[str, dict[str, ObjectMapping]] = {}
     for mapping in objects:
         by_resource.setdefault(mapping.resource, {})[mapping.name] = mapping
-    for position, name in enumerate(_parents_first(run, by_resource)):
-        run.progress("reading the destination back", position, len(by_resource))
+    order = _parents_first(run, by_resource)
+    for name in run.each("reading the destination back", order):
         mappings = by_resource[name]
         for rows in _pages(run, run.resource(name), since):
             yield from _seen(bench, name, mappings, rows)
@@ -142,9 +142,6 @@ def compare(
         for mapping in mappings.values():
             for keys in unverified(run.store, mapping.name):
                 yield from _unseen(bench, mapping, keys)
-    run.progress(
-        "reading the destination back", len(by_resource), len(by_resource)
-    )
 
 
 def _parents_first(

@@ -386,7 +386,7 @@ def _sight(
             memory[name, key] = look(name, key)
         return memory[name, key]
 
-    return sight_on(run, connection, drafted)
+    return structs.replace(sight_on(run, connection), drafted=drafted)
 
 
 def _drafts(
