@@ -50,14 +50,14 @@ from engine.verify.tally import Tally, count
 class Result(msgspec.Struct):
     """Everything a run found and did, for reports."""
 
-    readings: dict[str, Reading] = msgspec.field(default_factory=dict)
+    readings: dict[str, Reading] = {}
     audit: Audit | None = None
     sample: Sample | None = None
     provisioned: Provisioned | None = None
-    loaded: list[Loaded] = msgspec.field(default_factory=list)
+    loaded: list[Loaded] = []
     tally: Tally = msgspec.field(default_factory=Tally)
-    changes: list[Changes] = msgspec.field(default_factory=list)
-    settled: dict[str, int] = msgspec.field(default_factory=dict)
+    changes: list[Changes] = []
+    settled: dict[str, int] = {}
     plan: Plan | None = None
 
 

@@ -73,10 +73,8 @@ class Run(msgspec.Struct, frozen=True):
     log: Log = unheard
     # the day that it began on, in UTC: all of a run has one
     today: str = ""
-    notices: list[str] = msgspec.field(default_factory=list)
-    _lists: dict[str, list[dict[str, Any]]] = msgspec.field(
-        default_factory=dict
-    )
+    notices: list[str] = []
+    _lists: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def spec(self) -> Spec:

@@ -39,7 +39,7 @@ class Definition(msgspec.Struct, frozen=True):
     """A custom or built-in field as this account has it: its code and its options' ids."""
 
     code: str
-    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    options: Mapping[str, Any] = {}
 
 
 Definitions = Mapping[

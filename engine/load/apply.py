@@ -81,7 +81,7 @@ class Loaded(msgspec.Struct):
     conflicts: int = 0
     cost: float = 0.0
     least: float = 0.0  # what the writes alone must cost
-    reasons: list[str] = msgspec.field(default_factory=list)
+    reasons: list[str] = []
 
 
 class _Work(msgspec.Struct):
@@ -96,8 +96,8 @@ class _Work(msgspec.Struct):
     done: int = 0  # changes, of so many in all
     total: int = 0
     # what refused writes named, and what of it people merged
-    looked_at: set[Symbol] = msgspec.field(default_factory=set)
-    merged: set[Symbol] = msgspec.field(default_factory=set)
+    looked_at: set[Symbol] = set()
+    merged: set[Symbol] = set()
 
     def hold(
         self, connection: sa.Connection, key: str, word: str, reason: str

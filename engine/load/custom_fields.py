@@ -68,8 +68,8 @@ class _Tally(msgspec.Struct):
     found: int = 0
     made: int = 0
     options: int = 0
-    refused_fields: list[str] = msgspec.field(default_factory=list)
-    refused_options: list[str] = msgspec.field(default_factory=list)
+    refused_fields: list[str] = []
+    refused_options: list[str] = []
 
 
 class Decided(msgspec.Struct, frozen=True):

@@ -112,7 +112,7 @@ class _Patience(msgspec.Struct):
     delivery: _Delivery
     tries: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
     # what was answered, and to which writes
-    words: dict[str, set[tuple[str, str]]] = msgspec.field(default_factory=dict)
+    words: dict[str, set[tuple[str, str]]] = {}
 
     def tried(self, write: Write) -> int:
         """How often a write was tried."""
@@ -178,16 +178,14 @@ class _Delivery(msgspec.Struct):
     run: Run
     under_way: int = 0  # writes that were sent, or are to be
     # calls that have ended and are not recorded yet
-    ended: list[Ended[Call, list[Outcome]]] = msgspec.field(
-        default_factory=list
-    )
+    ended: list[Ended[Call, list[Outcome]]] = []
     # nothing more goes out
     halt: threading.Event = msgspec.field(default_factory=threading.Event)
     fatal: BaseException | None = None
-    codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
+    codecs: dict[str, RowCodec] = {}
     made: int = 0  # writes that took effect
     group: int = GROUP
-    recalled: dict[str, str | None] = msgspec.field(default_factory=dict)
+    recalled: dict[str, str | None] = {}
 
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource, with the definitions known when it was first asked for."""

@@ -93,9 +93,9 @@ Held = dict[int, str]  # entry id -> why the creation is not sent again
 class Reconciled(msgspec.Struct):
     """What became of the writes in doubt, by their entries in the journal."""
 
-    committed: Committed = msgspec.field(default_factory=dict)
-    not_committed: set[int] = msgspec.field(default_factory=set)
-    held: Held = msgspec.field(default_factory=dict)
+    committed: Committed = {}
+    not_committed: set[int] = set()
+    held: Held = {}
 
     def counts(self) -> dict[str, int]:
         """How many took effect and how many did not."""

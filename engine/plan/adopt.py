@@ -65,7 +65,7 @@ class Search(msgspec.Struct):
     run: Run
     known: Definitions
     # resources whose rows are candidates by now
-    read: set[str] = msgspec.field(default_factory=set)
+    read: set[str] = set()
     ours: bool = (
         False  # whether rows of an earlier migration were found by their key
     )

@@ -40,7 +40,7 @@ class Comparison(msgspec.Struct):
 
     run: Run
     mark: int
-    _done: set[str] = msgspec.field(default_factory=set)
+    _done: set[str] = set()
 
     def compare(self, mapping: ObjectMapping) -> list[str]:
         """Compare the objects whose rows an object's drafts may name, which are planned by now."""

@@ -7,7 +7,6 @@ to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -107,9 +106,7 @@ class Planning(msgspec.Struct, frozen=True):
     mapping: ObjectMapping
     codec: RowCodec
     way: Way = ""
-    taken: Mapping[str, Entry] = msgspec.field(
-        default_factory=dict
-    )  # see `taken_for_others`
+    taken: Mapping[str, Entry] = {}  # see `taken_for_others`
 
     @property
     def run(self) -> Run:
@@ -175,7 +172,7 @@ def plan_object(
     if only_failed:
         _plan_failed(planning)
     else:
-        _plan_rest(planning, planned_keys(mapping.name) if last else None)
+        _plan_rest(planning, is_kept=last is not None)
     if last:
         remember_plan(last, mapping)
 
@@ -191,11 +188,11 @@ def _begin_object(
         return taken_for_others(failures(connection, mapping.name))
 
 
-def _plan_rest(planning: Planning, kept: sa.Select[Any] | None) -> None:
-    """Plan an object's drafts, but for those whose plan is kept."""
+def _plan_rest(planning: Planning, is_kept: bool) -> None:
+    """Plan an object's drafts, but for those whose last plan is kept."""
     if planning.way == "key":
         _adopt_by_key(planning)
-    for batch in _batches(planning, kept):
+    for batch in _batches(planning, is_kept):
         plan_drafts(planning, batch)
 
 
@@ -209,9 +206,10 @@ def _plan_failed(planning: Planning) -> None:
 
 
 def _batches(
-    planning: Planning, kept: sa.Select[Any] | None = None
+    planning: Planning, is_kept: bool = False
 ) -> Iterator[list[Draft]]:
     run, mapping, done = planning.run, planning.mapping, 0
+    kept = planned_keys(mapping.name) if is_kept else None
     for batch in stream_drafts(run.store, mapping.name, without=kept):
         yield batch
         done += len(batch)

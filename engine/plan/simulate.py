@@ -56,7 +56,7 @@ class Timeline(msgspec.Struct, frozen=True):
     start: float
     end: float
     pauses: int = 0
-    per_day: dict[str, float] = msgspec.field(default_factory=dict)
+    per_day: dict[str, float] = {}
 
 
 def simulate(run: Run, plan: Plan, latency: float = LATENCY) -> Timeline:

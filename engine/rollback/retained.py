@@ -58,9 +58,9 @@ UNLISTED = "it could not be looked at: the list shows none of our rows, and none
 class Retained(msgspec.Struct):
     """Rows that stay with the reason, and the options that rows which stay use."""
 
-    kept: dict[RowId, str] = msgspec.field(default_factory=dict)
+    kept: dict[RowId, str] = {}
     # (resource, field or code) -> ids
-    used: dict[RowId, set[str]] = msgspec.field(default_factory=dict)
+    used: dict[RowId, set[str]] = {}
 
 
 class _Look(msgspec.Struct):
@@ -72,11 +72,11 @@ class _Look(msgspec.Struct):
     edited: bool
     found: Retained = msgspec.field(default_factory=Retained)
     # kept rows that are still to be followed
-    waiting: list[RowId] = msgspec.field(default_factory=list)
+    waiting: list[RowId] = []
     # codes of the spec's fields that have options
-    choices: set[str] = msgspec.field(default_factory=set)
+    choices: set[str] = set()
     # resources whose lists show rows of ours
-    shown: set[str] = msgspec.field(default_factory=set)
+    shown: set[str] = set()
 
     def codec(self, name: str) -> RowCodec:
         return codec_of(self.run.migration.destination, name, self.known)

@@ -64,9 +64,9 @@ class RolledBack(msgspec.Struct):
 
     undone: int = 0
     # object, key, reason
-    kept: list[tuple[str, str, str]] = msgspec.field(default_factory=list)
-    failed: list[tuple[str, str, str]] = msgspec.field(default_factory=list)
-    would: dict[str, int] = msgspec.field(default_factory=dict)
+    kept: list[tuple[str, str, str]] = []
+    failed: list[tuple[str, str, str]] = []
+    would: dict[str, int] = {}
     cost: float = 0.0
 
 
@@ -79,14 +79,12 @@ class _Undoing(msgspec.Struct):
     dry: bool
     retained: Retained
     result: RolledBack = msgspec.field(default_factory=RolledBack)
-    codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
-    deferred: set[int] = msgspec.field(
-        default_factory=set
-    )  # of rows that another object made
+    codecs: dict[str, RowCodec] = {}
+    deferred: set[int] = set()  # of rows that another object made
     # kept rows whose own references are kept
-    followed: set[RowId] = msgspec.field(default_factory=set)
+    followed: set[RowId] = set()
     # kept rows of which the result says so
-    told: set[RowId] = msgspec.field(default_factory=set)
+    told: set[RowId] = set()
     last: bool = False  # whether every object has been visited once
 
     def codec(self, name: str) -> RowCodec:

@@ -26,18 +26,16 @@ class Ledger(msgspec.Struct):
 
     _connection: sa.Connection
     # values kept under names, as far as they were asked for
-    _recalled: dict[str, str | None] = msgspec.field(default_factory=dict)
-    _settled: list[Settled] = msgspec.field(default_factory=list)
-    _links: dict[Place, Link] = msgspec.field(default_factory=dict)
+    _recalled: dict[str, str | None] = {}
+    _settled: list[Settled] = []
+    _links: dict[Place, Link] = {}
     # stage, object, key
-    _cleared: dict[tuple[str, str, str], None] = msgspec.field(
-        default_factory=dict
-    )
-    _found: list[Finding] = msgspec.field(default_factory=list)
+    _cleared: dict[tuple[str, str, str], None] = {}
+    _found: list[Finding] = []
     # as far as they were looked at
-    _to_rows: dict[Place, list[Link]] = msgspec.field(default_factory=dict)
+    _to_rows: dict[Place, list[Link]] = {}
     # object and key -> the rows among those that a link of theirs leads to
-    _rows_of: dict[Place, set[Place]] = msgspec.field(default_factory=dict)
+    _rows_of: dict[Place, set[Place]] = {}
 
     @property
     def connection(self) -> sa.Connection:

@@ -45,10 +45,9 @@ DRAFTED = {
 class Renames(msgspec.Struct, frozen=True):
     """Old names and what they have become."""
 
-    objects: Mapping[str, str] = msgspec.field(default_factory=dict)
-    fields: Mapping[tuple[str, str], str] = msgspec.field(
-        default_factory=dict
-    )  # (resource, custom field) -> its name now
+    objects: Mapping[str, str] = {}
+    # (resource, custom field) -> its name now
+    fields: Mapping[tuple[str, str], str] = {}
 
 
 def linked_objects(connection: sa.Connection) -> dict[str, str]:

@@ -179,12 +179,12 @@ class _Context(msgspec.Struct, frozen=True):
     judged: Judged
     only_written: bool
     # rows of each resource read once more
-    read: dict[str, int] = msgspec.field(default_factory=dict)
+    read: dict[str, int] = {}
     # rows without a link to the record whose key they carry, by that record
-    carriers: dict[Symbol, str] = msgspec.field(default_factory=dict)
+    carriers: dict[Symbol, str] = {}
     memory: Remembered = msgspec.field(default_factory=Remembered)
-    labels: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
-    codecs: dict[str, RowCodec] = msgspec.field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = {}
+    codecs: dict[str, RowCodec] = {}
 
     def label(self, resource: str) -> Callable[[str], str]:
         """What people call the fields of a resource."""

@@ -34,14 +34,12 @@ class Tally(msgspec.Struct):
     )  # (object, state)
     lost_in_arrived: int = 0
     # object, label, currency
-    money: dict[tuple[str, str, str], Money] = msgspec.field(
-        default_factory=dict
-    )
+    money: dict[tuple[str, str, str], Money] = {}
     # object, field, value before, value after
     mapped: Counter[tuple[str, str, str, str]] = msgspec.field(
         default_factory=Counter
     )
-    kept: list[Comparison] = msgspec.field(default_factory=list)
+    kept: list[Comparison] = []
     left_out: int = 0
 
     def record_states(self, name: str = "") -> Counter[str]:

@@ -19,7 +19,7 @@ class UnmappedFields(msgspec.Struct, frozen=True):
 
     touched: Mapping[str, set[str]]
     # collection -> field -> whether it is left behind: a field is asked about once
-    _settled: dict[str, dict[str, bool]] = msgspec.field(default_factory=dict)
+    _settled: dict[str, dict[str, bool]] = {}
 
     def of(
         self,
