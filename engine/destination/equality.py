@@ -113,10 +113,11 @@ def _lists(
 
 
 def _same(wanted: Any, live: Any, type_name: str) -> bool:
+    answers = {_truth(wanted), _truth(live)}
     if isinstance(wanted, bool) or (
-        type_name == "boolean" and _truth(wanted) is not None
+        type_name == "boolean" and answers != {None}
     ):
-        return _truth(live) is _truth(wanted)
+        return len(answers) == 1
     if isinstance(live, bool):
         return False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 
 import msgspec
 from msgspec import structs
@@ -17,8 +18,8 @@ from msgspec import structs
 from engine.connector.model import Connector, Resource
 from engine.errors import RequestRejected, UnsafePlan
 from engine.extract.records import entries, usable_id
-from engine.language.dependencies import needed, paths_read
-from engine.language.model import ObjectMapping, Spec
+from engine.language.dependencies import fields_read, needed
+from engine.language.model import Spec
 from engine.session import Run
 from engine.store.links import Finding, clear_findings, save_findings
 from engine.store.records import Record, all_cursors, save_page, stream
@@ -47,36 +48,20 @@ def detailed(spec: Spec, source: Connector) -> dict[str, Names]:
         for name, resource in source.resources.items()
         if "list" in resource.operations
     }
+    paths = [item.options_from for item in spec.custom_fields.values()]
+    paths += [item.options_from for item in spec.native_options]
+    for name, uses in fields_read(spec).items():
+        paths += product([name], uses)
     read: set[tuple[str, str]] = set()
-    for mapping in spec.active():
-        read.update(_fields_read(mapping))
-    for name, paths in needed(spec).items():
-        read.update((name, str(segments(path)[0])) for path in paths)
+    for name, path in filter(all, paths):
+        head = str(segments(path)[0])
+        # templates write `_` for `-`
+        read |= {(name, head), (name, head.replace("_", "-"))}
     return {
         name: fields
         for name, fields in declared.items()
         if any((name, field) in read for field in fields)
     }
-
-
-def _fields_read(mapping: ObjectMapping) -> Iterator[tuple[str, str]]:
-    """Collections and their fields that an object reads, its own and those beside it; templates
-    write `_` for `-`.
-    """
-    beside: dict[str, Names] = {
-        name: related.sources for name, related in mapping.related.items()
-    }
-    beside |= {
-        name: (children.source,) for name, children in mapping.children.items()
-    }
-    for path in paths_read(mapping):
-        parts = [part for part in segments(path) if isinstance(part, str)]
-        head, *rest = [
-            part for part in parts if part[0] not in "*["
-        ]  # names only
-        field = rest[0] if head in beside and rest else head
-        for name in beside.get(head, mapping.sources):
-            yield from ((name, field), (name, field.replace("_", "-")))
 
 
 def pending_reads(run: Run) -> list[PendingReads]:

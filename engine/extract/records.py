@@ -423,7 +423,8 @@ def reaches(rows: Iterable[Row], name: str, since: float) -> bool:
     """Whether a page of a list, newest first, holds a row older than the moment; one without a
     stamp proves nothing.
     """
-    return any((moment(row.get(name)) or since) < since for row in rows)
+    place = segments(name)
+    return any((moment(dig(row, place)) or since) < since for row in rows)
 
 
 def filtered(operation: Operation, since: float) -> dict[str, Any]:

@@ -496,6 +496,7 @@ def syntax_problem(
                     node.lineno,
                 )
         _environment(True, steps).compiled(source)
+        return _unknown(source, steps)
     except jinja2.TemplateSyntaxError as error:
         return error.message or "not a template", error.lineno
     except (
@@ -506,6 +507,18 @@ def syntax_problem(
         return "it is nested too deeply, or one expression is too long", 1
     except (jinja2.TemplateError, ValueError, AssertionError) as error:
         return str(error), 1
+
+
+def _unknown(source: str, steps: Steps) -> tuple[str, int] | None:
+    """A filter or a test that does not exist in a branch: Jinja looks for it when that is taken."""
+    known = _environment(True, steps)
+    for kind, node_type, names in (
+        ("filter", nodes.Filter, known.filters),
+        ("test", nodes.Test, known.tests),
+    ):
+        for node in _parsed(source).find_all(node_type):
+            if node.name not in names:
+                return f"No {kind} named {node.name!r}.", node.lineno
     return None
 
 

@@ -464,10 +464,10 @@ def _elements(
                 f"the {each.key} of {this} is longer than {LONGEST_KEY:,} bytes"
             )
         elif key in taken:
-            key += by_position
             fault = f"two elements of {path} have the {each.key} {name}"
-        else:
-            taken.add(key)
+        while key in taken:
+            key += by_position
+        taken.add(key)
         yield key, element, fault
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from engine.errors import SpecError, UnsafePlan
 from engine.extract.hydrate import detailed
+from engine.language.model import CustomField, NativeOptions, UserMatch
 from engine.pipeline import delta, migrate, preview
 from engine.rollback.undo import rollback
 from engine.store.links import all_findings
@@ -410,6 +412,20 @@ def test_details_are_read_through_other_rows_too(desk_of: Any, text: str) -> Non
     beside = "related: {best: {from: contacts, by: code}}\n    children: {friends: {from: contacts, on: code}}\n    fields:"
     desk = desk_of("bulk", SPEC.replace("fields:", beside).replace("code: code}", f'code: code, story: {{template: "{text}"}}}}'))
     assert detailed(desk.migration.spec, desk.migration.source) == {"contacts": ("history",)}
+
+
+@pytest.mark.parametrize("reader", ["users", "custom_fields", "native_options"])
+def test_details_are_read_for_people_and_options(desk_of: Any, reader: str) -> None:
+    """What people are found by, and the labels of options, may stand in a detail as well."""
+    migration = desk_of("bulk").migration
+    origin = ("contacts", "history")
+    read = {
+        "users": UserMatch("contacts", "history", "owner@example.com"),
+        "custom_fields": {("contacts", "tier"): CustomField("contacts", "tier", "Tier", "enum", options_from=origin)},
+        "native_options": (NativeOptions("contacts", "tier", options_from=origin),),
+    }
+    spec = structs.replace(migration.spec, **{reader: read[reader]})
+    assert detailed(spec, migration.source) == {"contacts": ("history",)}
 
 
 def test_a_plan_counts_what_is_to_be_read_one_by_one(desk_of: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.connector.model import FieldType
@@ -67,6 +67,7 @@ def test_alike_includes_equivalent(wanted: Any, live: Any, kind: FieldType | Non
 
 @FEW
 @given(SCALARS, SCALARS, FIELD)
+@example(0, 2e-91, FieldType("boolean"))
 def test_scalars_are_one_value_both_ways(one: Any, other: Any, kind: FieldType | None) -> None:
     """Which of two texts or numbers was wanted makes no difference."""
     if not isinstance(one, bool) and not isinstance(other, bool):
