@@ -187,7 +187,7 @@ def test_shapes_may_hold_themselves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("word", "known", "advice"),
-    [("pepole", ["people", "boards"], "did you mean 'people'?"), ("zzz", ["b", "a"], "known: a, b"), ("x", [], "known: ")],
+    [("pepole", ["people", "boards"], "did you mean 'people'?"), ("zzz", ["b", "a"], "known: a, b"), ("x", [], "known: none")],
 )
 def test_the_nearest_word_is_offered(word: str, known: list[str], advice: str) -> None:
     """Or, where none is near, what there is."""
