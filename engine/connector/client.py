@@ -295,7 +295,9 @@ class Client:
             except StopIteration as end:
                 yield structs.replace(here, doubt=end.value)
                 return
-            yield structs.replace(here, next=ask.position, last=False)
+            yield structs.replace(
+                here, next=ask.position, last=False, doubt=ask.doubt
+            )
 
     def _page(
         self,

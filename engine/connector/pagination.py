@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
 from engine.connector.model import Pager
 from engine.errors import Unavailable
@@ -27,6 +28,7 @@ COUNTED = ("offset", "page", "keyset")
 DIGITS = 18  # of the largest count that is believed
 # pages without a new id, one after the other, that make a list one without an end
 STALE = 50
+MOST_EMPTY = 100  # empty pages, one after the other, that do so
 # search engines cap a total at a multiple of so many, and refuse what is behind it
 SEARCHED = 1000
 
@@ -41,6 +43,7 @@ class Ask(msgspec.Struct, frozen=True):
     position: Any = None
     url: str = ""
     probe: bool = False
+    doubt: str = ""  # what is wrong with the page that came before
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -154,23 +157,47 @@ def link_header(pager: Pager, position: Any) -> Walk:
 
 
 def keyset(pager: Pager, position: Any) -> Walk:
-    """`?after=<last value>` of the field named by `next`; ends with an empty page."""
+    """`?after=<last value>` of the field named by `next`; ends with an empty page.
+
+    Rows may share a value that is not their id, and the last one of a page may have further rows:
+    the walk goes on from the value before it, and shows some rows twice.
+    """
+    tied, doubt = False, ""
 
     def onward(page: Page, last: Any) -> Any:
-        found = dig(page.rows[-1], path_of(pager.next)) if page.rows else last
+        nonlocal tied, doubt
+        if not page.rows:
+            return last
+        values = [dig(row, path_of(pager.next)) for row in page.rows]
+        found = values[-1]
         if found is None:
             raise Unavailable(
                 f"cannot continue pagination: the last row of a page has no {pager.next}"
                 " – check `next` of the pager in the connector"
             )
+        is_id = list(map(str, values)) == list(page.keys)
+        tied = tied or (bool(page.keys) and not is_id)
+        before = [value for value in values if value not in (found, last)]
+        if tied and before:
+            return before[-1]
+        if tied and len(values) >= pager.size:
+            doubt = f"a whole page of rows has one {pager.next}, {found!s:.40}"
         return found
 
-    return _counted(
+    walk = _counted(
         pager,
         position,
         lambda last: {} if last is None else {pager.params["key"]: last},
         onward,
     )
+    ask = next(walk)
+    while True:
+        page = yield structs.replace(ask, doubt=doubt)
+        doubt = ""
+        try:
+            ask = walk.send(page)
+        except StopIteration as end:
+            return end.value or doubt
 
 
 # -- lists that are counted through
@@ -471,9 +498,14 @@ def _led(
     """
     seen, rows = {repr(position)}, 0
     marks: set[int] = set()
-    stale = 0
+    stale = idle = 0
     while True:
         page = yield ask(position)
+        idle = 0 if page.rows else idle + 1
+        if idle > MOST_EMPTY:
+            return (
+                f"it does not end: after {rows:,} rows {idle} pages came empty"
+            )
         mark = _mark(page)
         stale = stale + 1 if page.rows and mark in marks else 0
         if stale > STALE:

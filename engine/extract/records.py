@@ -51,6 +51,7 @@ from engine.values import (
 PROOFS = 10
 # seconds that a window reaches back: stamps lag behind commits, the bound may be exclusive
 OVERLAP = 7200.0
+DAY = 86_400.0
 # seconds that stamps may lie behind the server's clock, or before it: they may be wall time of any
 # zone
 LAG = 14 * 3600.0
@@ -431,6 +432,8 @@ def filtered(operation: Operation, since: float) -> dict[str, Any]:
     """What asks a list for the rows changed since a moment; nothing where it cannot be asked so."""
     if not operation.since:
         return {}
+    if operation.since_style == "date":
+        since -= DAY  # the bound may be exclusive, and its day is not over
     text = operation.since_form.replace(
         "{}", stamp(since, operation.since_style, operation.since_zone)
     )

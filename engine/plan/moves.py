@@ -113,8 +113,8 @@ def _siblings(key: str, sources: Sequence[str]) -> Iterator[str]:
 def _is_same(
     run: Run, mapping: ObjectMapping, draft: Draft, link: Link
 ) -> bool:
-    """Whether what was written and what is wanted now is of one record: they have most words of the
-    name in common, or one of them and an address or a long number.
+    """Whether what was written and what is wanted now is of one record: one name has all words of
+    the other; or most, and no address or long number tells them apart; or one, and such a mark.
     """
     pairs = {
         target: (value, draft.body[target])
@@ -129,9 +129,15 @@ def _is_same(
         if target in pairs
     ]
     names = [_words([pair[side] for pair in called]) for side in (0, 1)]
-    common, fewest = len(names[0] & names[1]), min(map(len, names))
-    marked = any(_marks(before) & _marks(now) for before, now in pairs.values())
-    return 2 * common > fewest or (marked and common > 0)
+    common = names[0] & names[1]
+    marks = [(_marks(before), _marks(now)) for before, now in pairs.values()]
+    if not common or any(before & now for before, now in marks):
+        return bool(common)
+    fewest = min(map(len, names))
+    told_apart = any(before and now for before, now in marks)
+    return len(common) == fewest or (
+        not told_apart and 2 * len(common) > fewest
+    )
 
 
 def _marks(value: object) -> set[str]:

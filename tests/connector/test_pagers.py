@@ -240,6 +240,41 @@ def test_a_list_that_goes_in_a_circle_is_stopped(pager: Pager, reply: Reply) -> 
     assert "does not end" in doubt(pager, lambda rows, query, cap: reply, [])
 
 
+@given(groups=st.lists(st.integers(1, 5), max_size=12))
+@settings(max_examples=100)
+def test_rows_that_share_a_key_are_read_or_told(groups: list[int]) -> None:
+    """Where rows of a keyset have one value, all are read, or the walk says which value has a page of them."""
+    rows = [{"id": f"{number}.{one}", "at": number} for number, many in enumerate(groups) for one in range(many)]
+    pager = Pager("keyset", SIZE, {"key": "after", "limit": "limit"}, next="at")
+    run, seen, doubts = PAGERS["keyset"](pager, None), list[Any](), ""
+    ask = next(run)
+    with suppress(StopIteration):
+        for _ in range(200):
+            after = ask.params.get("after", -1)
+            found = [row for row in rows if row["at"] > after][:SIZE]
+            seen += found
+            try:
+                ask = run.send(Page(found, found, keys=[row["id"] for row in found]))
+            except StopIteration as end:
+                doubts += end.value
+                raise
+            doubts += ask.doubt
+    missing = {row["id"] for row in rows} - {row["id"] for row in seen}
+    assert not missing or "a whole page of rows has one at" in doubts
+    assert not missing or max(groups) >= SIZE
+
+
+def test_pages_that_come_empty_for_ever_are_left() -> None:
+    """A platform that names another next page each time and shows no row gets a doubt, not calls without end."""
+    run = PAGERS["cursor"](KINDS["cursor"][0], None)
+    next(run)
+    calls = 0
+    with pytest.raises(StopIteration) as end:
+        for calls in range(1000):
+            run.send(Page([{"id": 1}] if not calls else [], {"meta": {"next": f"c{calls}"}, "next": f"c{calls}"}, keys=["1"] if not calls else []))
+    assert "pages came empty" in end.value.value and calls < 200
+
+
 def test_rows_without_their_key_stop_a_keyset() -> None:
     """Without the last row's key there is no telling where to go on; starting again would double everything."""
     with pytest.raises(Unavailable, match="no id"):

@@ -233,13 +233,19 @@ def stamped(stamp: Any, **more: Any) -> Answer:
     return Answer({**ROW, "created": stamp}, 201, shown=True, **more)
 
 
+def found_(stamp: str) -> Answer:
+    """The same where the status does not say that the row was made."""
+    return Answer({**ROW, "created": stamp}, 200, shown=True, date=START)
+
+
 AGES = [
     ("of the moment", stamped(LATER), 0.0),
     ("older than our clock's margin", stamped("2026-01-01T11:49:59Z"), 1.0),
     ("within our clock's margin", stamped("2026-01-01T11:50:00Z"), 0.0),
     ("from the future", stamped("2027-01-01T00:00:00Z"), 0.0),
-    ("by their clock", stamped("2026-01-01T11:58:00Z", date=START), 60.0),
-    ("within their clock's margin", stamped("2026-01-01T11:59:00Z", date=START), 0.0),
+    ("by their clock", found_("2026-01-01T11:58:00Z"), 60.0),
+    ("made, by another clock of theirs", stamped("2026-01-01T11:52:00Z", date=START), 0.0),
+    ("within their clock's margin", found_("2026-01-01T11:59:00Z"), 0.0),
     ("by their slow clock", stamped("2026-01-01T09:59:30Z", date=START - 7200), 0.0),
     ("without a zone", stamped("2026-01-01 11:49:50"), 10.0),
     ("in another zone", stamped("2026-01-01T13:00:00+01:00"), 0.0),

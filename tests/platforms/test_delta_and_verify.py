@@ -501,6 +501,8 @@ def test_what_many_records_have_in_common_makes_no_two_of_them_one(
         ("Hotel Sol, S.L.", "Sevilla", "+34 600 000 002", True),
         ("Sol Hoteles", "Madrid", "+34 600 000 001", True),
         ("Bodega Luna", "Madrid", "", False),
+        ("Gran Hotel Sol Playa", "Madrid", "+34 600 000 002", True),
+        ("Hotel Sol", "Sevilla", "+34 600 000 002", True),
     ],
 )
 def test_a_record_has_moved_where_its_name_or_number_says_so(
@@ -517,6 +519,23 @@ def test_a_record_has_moved_where_its_name_or_number_says_so(
     trial.full(code=0)
     platform.tables["leads"].clear()
     platform.tables["clients"].append({"id": 7, "name": name, "city": city, "phone": phone})
+    trial.delta()
+    assert len(platform.tables["contacts"]) == (1 if is_one else 2)
+
+
+@pytest.mark.parametrize(("phone", "is_one"), [("+34 600 000 002", False), ("", True), ("+34 600 000 001", True)])
+def test_another_of_like_name_has_another_number(phone: str, is_one: bool, serve: Serve, tmp_path: Path) -> None:
+    """Two words of three in common make one record, unless a number or an address tells them apart."""
+    lead = {"id": 7, "name": "Construcciones García SL", "phone": "+34 600 000 001"}
+    platform = serve(clients=[], leads=[lead], contacts=[])
+    kinds = {"name": "text", "phone": "text"}
+    source = {one: readable(one, **kinds) for one in ("clients", "leads")}
+    there = {"contacts": writable("contacts", ["name"], **{**kinds, "name": NAME})}
+    spec = migration({"contacts": mapped(["clients", "leads"], "contacts", {one: one for one in kinds})})
+    trial = project(tmp_path, platform, source, there, spec)
+    trial.full(code=0)
+    platform.tables["leads"].clear()
+    platform.tables["clients"].append({"id": 7, "name": "Construcciones Pérez SL", "phone": phone})
     trial.delta()
     assert len(platform.tables["contacts"]) == (1 if is_one else 2)
 

@@ -625,6 +625,17 @@ def test_a_filter_names_its_zone(serve: Serve, tmp_path: Path) -> None:
     assert timedelta(hours=1, minutes=59) < late < timedelta(hours=2, minutes=5)
 
 
+def test_a_filter_by_days_reaches_back_a_day(serve: Serve, tmp_path: Path) -> None:
+    """A bound that is a day may leave that day out: what changed today is asked for by a day before."""
+    made = trial(serve, tmp_path, numbered(2, updated=stamp(timedelta(0))), since="since", since_style="date")
+    filtering(made, timedelta(0))
+    made.full(code=0)
+    made.delta(code=0)
+    made.delta(code=0)
+    told = [one.query["since"] for one in made.platform.log if "since" in one.query][-1]
+    assert told <= f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+
+
 def test_the_filter_of_a_delta_does_not_bind_the_first_reading(serve: Serve, tmp_path: Path) -> None:
     """A search body whose filter belongs to `since`: the first reading asks without it, and every row comes."""
     made = trial(serve, tmp_path, numbered(5))

@@ -29,6 +29,7 @@ from tests.platforms.project import (
     migration,
     project,
     readable,
+    texts,
     writable,
 )
 from tests.replacing import replace
@@ -381,3 +382,26 @@ def links_in(store: Path) -> list[Any]:
             return connection.execute("SELECT * FROM links WHERE object = 'contacts'").fetchall()
         except sqlite3.OperationalError:
             return []
+
+
+# -- rows that were made, and altered at once
+
+
+@pytest.mark.parametrize("stamped", [True, False], ids=["stamped", "unstamped"])
+def test_rows_that_the_platform_cuts_are_ours(stamped: bool, serve: Serve, tmp_path: Path) -> None:
+    """A row answered with 201 whose texts are cut was made: what was lost is told, and a rollback takes it away."""
+    people = [person(1, "comunidad.de.propietarios@example.com") | {"name": "Comunidad de Propietarios"}]
+    trial = contacts(tmp_path, serve(people=people, contacts=[]))
+
+    def cutting(platform: Platform, request: Request) -> Answer | None:
+        if not request.creates("contacts"):
+            return None
+        made = {"created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"} if stamped else {}
+        cut = {name: str(value)[:12] for name, value in request.body.items()}
+        return Answer(201, platform.add("contacts", {**cut, **made}))
+
+    trial.platform.before.append(cutting)
+    report = trial.run("--sample", code=1)
+    assert "made something else of the value" in texts(report) and "was there before" not in texts(report)
+    trial.rollback()
+    assert trial.platform.tables["contacts"] == []
