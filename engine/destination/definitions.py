@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from engine.connector.model import CustomFields
+from engine.connector.model import CustomFields, FieldType
+from engine.destination.equality import alike
 from engine.language.model import CustomField
 from engine.store.links import DEFINITIONS, Link, links_of
 from engine.values import dig, is_empty, is_yes, segments
 
+TEXT = FieldType("text")
 DELETED = (
     "gone"  # the key in a link's extra: people have deleted the definition
 )
@@ -244,22 +246,23 @@ def match_options(
     custom: CustomFields,
     known: Remembered | None,
     row: Row,
+    made: Mapping[str, Any] | None = None,
 ) -> Options:
     """Which option of a definition each label stands for.
 
     A label of ours stands for the option it stood for before as long as that is there, whatever
     people call it now; any other label stands for the option of that name. `were` gives labels that
-    are new in the spec the option of an old one.
+    are new in the spec the option of an old one, `made` those that the account calls otherwise the
+    option that was just made for them.
     """
     wanted = list(dict.fromkeys(label.strip() for label in labels))
     listed = row.get(custom.options) or []
-    pairs = [
-        (_label(custom, option), option[custom.option_id])
-        for option in listed
-        if custom.option_id in option
-    ]
-    by_label = dict(pairs)
-    names = {str(option_id): label for label, option_id in pairs}
+    called = _ids(custom, row)
+    by_label: dict[str, Any] = {
+        label: option_id for option_id, label in called.items()
+    }
+    names = {str(option_id): label for option_id, label in called.items()}
+    by_label |= {**_folded(wanted, by_label), **(made or {})}
     ids = by_label | _carried(were, known, names)
     there = {_label(custom, option) for option in listed} | ids.keys()
     renamed = tuple(
@@ -275,6 +278,56 @@ def match_options(
         renamed=renamed,
         news=tuple(pair for pair in renamed if _is_news(pair, ids, known)),
     )
+
+
+def _folded(
+    wanted: Sequence[str], by_label: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Labels that the account has with other blanks between their words."""
+    folded = {" ".join(label.split()): one for label, one in by_label.items()}
+    return {
+        label: folded[" ".join(label.split())]
+        for label in wanted
+        if label not in by_label and " ".join(label.split()) in folded
+    }
+
+
+def made_for(
+    labels: Sequence[str], custom: CustomFields, before: Row, after: Row
+) -> dict[str, Any]:
+    """The new options that an account has made of these labels and calls otherwise: by their form,
+    or the one that is left for the label that is left. Options of one name are told apart by
+    nobody.
+    """
+    old = _ids(custom, before).keys()
+    fresh = {
+        option_id: label
+        for option_id, label in _ids(custom, after).items()
+        if option_id not in old
+    }
+    found = {}
+    for label in labels:
+        like = [
+            one
+            for one, shown in fresh.items()
+            if alike(label, shown, TEXT) or (shown and label.startswith(shown))
+        ]
+        if len({fresh[one] for one in like}) == 1:
+            found[label] = like[0]
+            del fresh[like[0]]
+    left = [label for label in labels if label not in found]
+    if len(left) == len(fresh) == 1:
+        found[left[0]] = next(iter(fresh))
+    return found
+
+
+def _ids(custom: CustomFields, row: Row) -> dict[Any, str]:
+    """The options of a definition: what each is called, by its id."""
+    return {
+        option[custom.option_id]: _label(custom, option)
+        for option in row.get(custom.options) or []
+        if custom.option_id in option
+    }
 
 
 def _carried(

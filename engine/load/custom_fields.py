@@ -25,6 +25,7 @@ from engine.destination.definitions import (
     by_name,
     decide,
     known_fields,
+    made_for,
     match_options,
     memory,
     remembered,
@@ -372,7 +373,7 @@ def _fields(
     for one in decided:
         match one.decision:
             case Make():
-                _adopt(run, one, made.get(one.item.name), tally)
+                _adopt(run, one, made.get(one.item.name), tally, {})
                 tally.made += one.item.name in made
             case Rename():
                 _adopt(run, one, _rename(run, one, one.decision.row), tally)
@@ -513,11 +514,22 @@ class _Place(msgspec.Struct, frozen=True):
     options_were: tuple[tuple[str, str], ...]
 
 
-def _adopt(run: Run, one: Decided, row: Row | None, tally: _Tally) -> None:
-    """Remember a definition that exists, and add the options it lacks."""
+def _adopt(
+    run: Run,
+    one: Decided,
+    row: Row | None,
+    tally: _Tally,
+    before: Row | None = None,
+) -> None:
+    """Remember a definition that exists, and add the options it lacks; `before` is what it was
+    before this run made its options.
+    """
     if row is None:
         return
-    _complete(run, _place_of(run, one), row, tally)
+    place, made = _place_of(run, one), None
+    if before is not None:
+        made = made_for(place.options, one.custom, before, row)
+    _complete(run, place, row, tally, made)
 
 
 def _place_of(run: Run, one: Decided) -> _Place:
@@ -566,9 +578,15 @@ def _place_of_native(run: Run, item: NativeOptions) -> _Place:
     return _Place(key, key, custom, "", "", labels, item.options_were)
 
 
-def _complete(run: Run, place: _Place, row: Row, tally: _Tally) -> None:
+def _complete(
+    run: Run,
+    place: _Place,
+    row: Row,
+    tally: _Tally,
+    made: Mapping[str, Any] | None = None,
+) -> None:
     """Remember a definition, say once what it is called otherwise, and add the options it lacks."""
-    options = _remember(run, place, row)
+    options = _remember(run, place, row, made)
     for label, called in options.news:
         run.notice(f"{place.shown}: {_other_option(label, called)}")
     if options.missing:
@@ -581,7 +599,9 @@ def _other_option(label: str, now: str) -> str:
     )
 
 
-def _remember(run: Run, place: _Place, row: Row) -> Options:
+def _remember(
+    run: Run, place: _Place, row: Row, made: Mapping[str, Any] | None = None
+) -> Options:
     """Keep what a definition is now; what each of its options means."""
     with run.store.begin() as connection:
         before = link_of(connection, DEFINITIONS, place.key)
@@ -591,6 +611,7 @@ def _remember(run: Run, place: _Place, row: Row) -> Options:
             place.custom,
             remembered(before),
             row,
+            made,
         )
         link = Link(
             object=DEFINITIONS,
@@ -624,11 +645,9 @@ def _add_options(
         if outcome.state != "done"
     ]
 
-    row = (
-        by_code(code, custom, list(run.destination.rows(custom.resource)))
-        or row
-    )
-    options = _remember(run, place, row)
+    now = by_code(code, custom, list(run.destination.rows(custom.resource)))
+    made = made_for(wanted, custom, row, now or row)
+    options = _remember(run, place, now or row, made)
     if refused:
         labels = ", ".join(options.missing)
         tally.refused_options.append(

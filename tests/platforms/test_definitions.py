@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -360,3 +360,45 @@ def test_a_refusal_names_a_field_as_the_spec_does(serve: Serve, tmp_path: Path) 
     report = trial.full(code=1)
     code = field(trial.platform, "Tax id")["id"]
     assert f"{code} (custom.tax): too short, not like {code}9" in texts(report)
+
+
+FORMS: dict[str, tuple[list[str], Callable[[str], str]]] = {
+    "blanks folded": (["Very  Gold", "Silver"], lambda text: " ".join(text.split())),
+    "cut": (["Instalaciones de baja tension", "Mantenimiento de otras cosas"], lambda text: text[:14]),
+    "cut to one name": (["Instalaciones de baja tension", "Instalaciones de alta tension"], lambda text: text[:14]),
+    "capitals": (["gold members", "silver members"], str.upper),
+    "renamed wholly": (["Gold"], lambda text: "Option 1"),
+}
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "added later"])
+@pytest.mark.parametrize(("words", "form"), FORMS.values(), ids=FORMS)
+def test_an_option_that_the_platform_calls_otherwise_is_made_once(
+    words: list[str], form: Callable[[str], str], later: bool, serve: Serve, tmp_path: Path
+) -> None:
+    """It stands for the label that it was made for: records have it, and no later run adds another."""
+    trial = members(serve, tmp_path)
+    for number, one in enumerate(trial.platform.tables["people"]):
+        one["tier"] = words[number % len(words)]
+
+    def reform(platform: Platform, request: Request) -> Answer | None:
+        body = request.body if isinstance(request.body, list) else (request.body or {}).get("choices") or []
+        if request.method == "POST" and request.parts[0] == TABLE:
+            for choice in body:
+                choice["text"] = form(choice["text"])
+        return None
+
+    trial.platform.before.insert(0, reform)
+    wanted = trial.spec()
+    if later:
+        wanted["custom_fields"]["contacts"]["tier"]["options"] = ["First of all"]
+        trial.write_spec(wanted)
+        trial.run("--sample", code=None)
+        words = ["First of all", *words]
+    wanted["custom_fields"]["contacts"]["tier"]["options"] = words
+    trial.write_spec(wanted)
+    trial.run("--sample", code=None)  # what became of the names is told
+    trial.run("--sample", code=None)
+    assert len(field(trial.platform, "Tier")["choices"]) == len(words)
+    tier = field(trial.platform, "Tier")["id"]
+    assert all(row.get(tier) for row in trial.platform.tables["contacts"])

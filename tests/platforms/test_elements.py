@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from tests.platforms.conftest import Serve
-from tests.platforms.project import mapped, migration, project, readable, writable
+from tests.platforms.project import (
+    mapped,
+    migration,
+    project,
+    readable,
+    writable,
+)
 
 LISTS: dict[str, list[Any]] = {
     "a place before": [{"text": "zero"}, {"id": "[0]", "text": "one"}],
