@@ -305,6 +305,8 @@ def link_after(run: Run, outcome: Outcome, codec: RowCodec) -> Link:
         extra["seen"] = codec.fingerprint(answer.row)
     if stored or held or not answer.as_sent:
         note_stored(codec, write.body, answer.row, write.draft, stored, held)
+    if write.action == "update":
+        _note_emptied(codec, write, answer.row, stored, held)
     is_made = write.action == "create" and answer.shown
     if is_made and is_anothers(codec, write.body, answer.row, held):
         extra["touched"] = True
@@ -369,6 +371,21 @@ def note_stored(
         note_live(
             codec, target, sent, codec.get(row, target), stored, held, tries
         )
+
+
+def _note_emptied(
+    codec: RowCodec,
+    write: Write,
+    row: Row,
+    stored: dict[str, Any],
+    held: dict[str, Any],
+) -> None:
+    """What a row still holds in fields that were emptied; no and nought are as good as nothing."""
+    for target in write.before.keys() - write.draft.keys():
+        held.pop(target, None)
+        live = codec.get(row, target)
+        if live and codec.shows(row, target):
+            note_live(codec, target, None, live, stored, held)
 
 
 def is_anothers(

@@ -540,6 +540,33 @@ def test_another_of_like_name_has_another_number(phone: str, is_one: bool, serve
     assert len(platform.tables["contacts"]) == (1 if is_one else 2)
 
 
+@pytest.mark.parametrize("kept", ["old@example.com", "n/a"], ids=["ignored", "a default"])
+def test_a_value_that_the_destination_does_not_empty_is_told_until_it_is(kept: str, serve: Serve, tmp_path: Path) -> None:
+    """An update that empties a field and is answered with a row that holds something there needs attention in every
+    command; a new value in the source is written over it, and a rollback takes all away.
+    """
+    trial = addresses(serve, tmp_path, email={"type": "text", "empty": "as_null"})
+    table, people = trial.platform.tables["contacts"], trial.platform.tables["people"]
+
+    def ignoring(_: Platform, request: Request) -> Answer | None:
+        if request.method == "PATCH" and request.body.get("email", 1) is None:
+            request.body["email"] = table[0]["email"] if kept != "n/a" else kept
+        return None
+
+    trial.platform.before.append(ignoring)
+    people[0]["email"] = "old@example.com"
+    trial.full(code=0)
+    people[0]["email"] = None
+    for words in (("run", "--delta", "--yes"), ("run", "--delta", "--yes"), ("verify",)):
+        report = trial.etl(*words, "--json", code=1).data()
+        assert attention(report) == {("contacts", "people/1")} and table[0]["email"] == kept
+    people[0]["email"] = "new@example.com"
+    trial.run("--delta", "--yes", code=0)
+    assert table[0]["email"] == "new@example.com"
+    trial.rollback()
+    assert table == []
+
+
 def test_a_record_that_may_have_moved_is_asked_for_once(serve: Serve, tmp_path: Path) -> None:
     """However many objects are made of a lead whose number a client has: one call says that it is there."""
     platform = serve(
