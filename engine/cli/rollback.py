@@ -69,6 +69,7 @@ def rollback(
         files = {} if dry else leave_beside(run, undone, *said)
     found = {
         "undone": result.undone,
+        "there_before": result.there_before,
         "kept": result.kept,
         "failed": result.failed,
         "would": result.would,

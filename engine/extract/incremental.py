@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
-from engine.connector.model import Operation
+from engine.connector.model import Operation, Resource
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
 from engine.extract.records import (
     alive,
@@ -19,6 +19,7 @@ from engine.extract.records import (
     filtered,
     is_deleted,
     keyed,
+    moment_in,
     proving,
     reaches,
     report,
@@ -65,6 +66,8 @@ class Changes(msgspec.Struct, frozen=True):
     changed: int = 0
     new: int = 0
     deleted: int = 0
+    # rows that came as they were, but without some of their fields
+    cut: tuple[str, ...] = ()
 
     def plus(self, other: Changes) -> Changes:
         """Both together, read in the way of the first."""
@@ -73,6 +76,7 @@ class Changes(msgspec.Struct, frozen=True):
             changed=self.changed + other.changed,
             new=self.new + other.new,
             deleted=self.deleted + other.deleted,
+            cut=self.cut + other.cut,
         )
 
 
@@ -110,7 +114,9 @@ def _collection(
     how: How = "full" if whole or distrusted else _cheapest(operation)
     try:
         changes = _take(run, name, fields, cursor, how)
-        left_out = _left_out(run, name) if changes.how != "full" else []
+        left_out = []
+        if changes.how != "full":
+            left_out = [*_left_out(run, name), *changes.cut]
         return (
             _compared(run, fields, changes, left_out) if left_out else changes
         )
@@ -256,7 +262,24 @@ def _stage(
     note_listed(connection, [record.key for record in found], cursor.read_at)
     mark_gone(connection, sorted(deleted))
     known = deleted & before.keys()
-    return Changes(cursor.collection, "page", changed, len(fresh), len(known))
+    cut = tuple(
+        key
+        for key, record in edited.items()
+        if _is_cut(resource, before[key], record)
+    )
+    return Changes(
+        cursor.collection, "page", changed, len(fresh), len(known), cut
+    )
+
+
+def _is_cut(resource: Resource, before: Record, now: Record) -> bool:
+    """Whether a row that nobody has changed since came without some of its fields: such a list
+    shows just a part of each.
+    """
+    stamps = {moment_in(one, resource.modified) for one in (before, now)}
+    is_as_old = len(stamps) == 1 and None not in stamps
+    lacking = before.body.keys() - now.body.keys()
+    return is_as_old and bool(lacking) and not resource.listing.detail
 
 
 def _remember(

@@ -181,7 +181,7 @@ def tallied(
 def _stamps(resource: Resource, found: Iterable[Record]) -> dict[str, float]:
     """When records were changed last, by their keys, where they say so."""
     stamps = {
-        record.key: _moment_in(record, resource.modified) for record in found
+        record.key: moment_in(record, resource.modified) for record in found
     }
     return {key: one for key, one in stamps.items() if one is not None}
 
@@ -203,15 +203,16 @@ def _is_changed(
     row says when it was made, the stamp has to be later than the `date` when the reading began,
     by the server's clock.
     """
-    made = [_moment_in(record, resource.created) for record in (before, now)]
-    changed = _moment_in(now, resource.modified) or 0.0
+    made = [moment_in(record, resource.created) for record in (before, now)]
+    changed = moment_in(now, resource.modified) or 0.0
     if None not in made:
-        earlier = _moment_in(before, resource.modified) or 0.0
+        earlier = moment_in(before, resource.modified) or 0.0
         return made[0] == made[1] and changed > earlier
     return date is not None and changed >= date
 
 
-def _moment_in(record: Record, place: str) -> float | None:
+def moment_in(record: Record, place: str) -> float | None:
+    """The moment that stands in a record; None where there is none."""
     return moment(dig(record.body, segments(place))) if place else None
 
 
@@ -246,7 +247,8 @@ def report(
     if tally.missed and stage == READING:
         texts.append(
             f"asked for what has changed, the list left out {tally.missed:,} rows that"
-            f" it had to show, such as {tally.missed_key}: every delta reads all of"
+            f" it had to show, or some of their fields, such as {tally.missed_key}: every"
+            " delta reads all of"
             f" {name} instead – correct `since` or `newest_first` in the connector"
         )
     clear_findings(connection, stage, name)

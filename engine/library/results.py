@@ -102,6 +102,7 @@ class RollbackResult:
     would: Mapping[str, int]  # of a dry run: how many rows for each action
     cost: float
     cost_unit: str
+    there_before: int = 0  # rows that were there before the migration, and stay
 
     @property
     def exit_code(self) -> int:
@@ -157,4 +158,5 @@ def rollback_result(run: Run, undone: RolledBack) -> RollbackResult:
         MappingProxyType(dict(undone.would)),
         undone.cost,
         run.migration.destination.cost_unit,
+        undone.there_before,
     )

@@ -18,7 +18,7 @@ from engine.library.reports import folder_of, written
 from engine.library.results import Kept, RollbackResult
 from engine.report.attention import about
 from engine.report.document import harmless, private
-from engine.report.words import counted, known
+from engine.report.words import counted, known, were_there
 from engine.session import Run
 from engine.values import well_formed
 
@@ -103,6 +103,7 @@ def _json(path: Path, undone: RollbackResult, told: Told) -> None:
         **asdict(told),
         "run": undone.run,
         "undone": undone.undone,
+        "there_before": undone.there_before,
         "kept": [asdict(_known(row)) for row in undone.kept],
         "failed": [asdict(_known(row)) for row in undone.failed],
     }
@@ -145,7 +146,10 @@ def _html(path: Path, undone: RollbackResult, told: Told) -> None:
 def summary(undone: RollbackResult) -> str:
     """How many writes were taken back, and how many were not."""
     stayed = f"{len(undone.kept):,} kept, {len(undone.failed):,} failed"
-    return f"{counted(undone.undone, 'write')} taken back, {stayed}"
+    text = f"{counted(undone.undone, 'write')} taken back, {stayed}"
+    if undone.there_before:
+        text += f"; {were_there(undone.there_before)}"
+    return text
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -36,6 +36,7 @@ from engine.report.words import (
     is_whole,
     known,
     needing,
+    were_there,
 )
 
 UNDOING = {  # what becomes of a write
@@ -446,6 +447,8 @@ def show_rollback(
     else:
         cost = f"{found['cost']:,.0f} {found['cost_unit']}"
         line(console, f"{counted(found['undone'], 'write')} undone; {cost}")
+        if found["there_before"]:
+            line(console, were_there(found["there_before"]))
     for word in ("kept", "failed"):
         lines = [
             f"{' '.join(filter(None, about({'object': name, 'key': key})))}: {known(reason)}"

@@ -84,6 +84,14 @@ def is_whole(command: str) -> bool:
     return not in_part(command) and "--sample" not in command
 
 
+def were_there(many: int) -> str:
+    """What a rollback says of rows that it has nothing to do with any more."""
+    was, stays = ("was", "stays") if many == 1 else ("were", "stay")
+    return (
+        f"{counted(many, 'row')} that {was} there before the migration {stays}"
+    )
+
+
 def known(text: str) -> str:
     """A text in which nothing is called by a name that only etl knows."""
     for own, word in _OWN.items() if "$" in text else ():

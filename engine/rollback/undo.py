@@ -47,6 +47,7 @@ from engine.store.journal import (
 )
 from engine.store.links import (
     DEFINITIONS,
+    count_found,
     forget_found,
     link_of,
     links_of,
@@ -56,6 +57,11 @@ from engine.store.tables import remember_in
 from engine.values import digest, is_empty
 
 BATCH = 100  # updates whose rows are read together
+NEEDED = (
+    DEFINITIONS,
+    PIPELINES,
+    "users",
+)  # objects whose links another run needs
 ROUNDS = 8  # times rows are looked at once more because they changed meanwhile
 
 
@@ -67,6 +73,7 @@ class RolledBack(msgspec.Struct):
     kept: list[tuple[str, str, str]] = []
     failed: list[tuple[str, str, str]] = []
     would: dict[str, int] = {}
+    there_before: int = 0  # rows that records were found to have, and keep
     cost: float = 0.0
 
 
@@ -124,7 +131,8 @@ def rollback(
     run.progress("taking back", len(places), len(places))
     if of_run is None and not dry:
         with run.store.begin() as connection:
-            forget_found(connection, (DEFINITIONS, PIPELINES, "users"))
+            work.result.there_before = count_found(connection, NEEDED)
+            forget_found(connection, NEEDED)
             forget_left_out(connection)
             # what was found once may be found again, and by the keys that rows may have kept
             for name in run.spec.objects:

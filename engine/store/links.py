@@ -681,6 +681,14 @@ def seen_of(
 
 def forget_found(connection: sa.Connection, needed: Collection[str]) -> None:
     """Forget which rows of others stand for records, but for those of objects that are `needed`."""
-    found = links.c.origin.in_(("matched", "adopted", MERGED))
-    others = links.c.object.not_in(needed)
-    connection.execute(links.delete().where(found, others))
+    connection.execute(links.delete().where(*_found_rows(needed)))
+
+
+def count_found(connection: sa.Connection, needed: Collection[str]) -> int:
+    """How many links to rows of others there are, but for those of these objects."""
+    return count_where(connection, *_found_rows(needed))
+
+
+def _found_rows(needed: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    origins = ("matched", "adopted", MERGED)
+    return links.c.origin.in_(origins), links.c.object.not_in(needed)

@@ -636,6 +636,35 @@ def test_a_filter_by_days_reaches_back_a_day(serve: Serve, tmp_path: Path) -> No
     assert told <= f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
 
 
+def test_a_filter_that_shows_a_part_of_each_row_is_not_used(serve: Serve, tmp_path: Path) -> None:
+    """Rows that nobody has changed and that come without a field prove it: all rows are read, nothing is emptied, and
+    the run says so.
+    """
+    made = trial(serve, tmp_path, numbered(3, updated=stamp(timedelta(0), ago=60), nick="N"), since="since")
+    path = tmp_path / "source.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace('"name": "text"', '"name": "text", "nick": "text"', 1), encoding="utf-8")
+    there = tmp_path / "destination.yaml"
+    there.write_text(there.read_text(encoding="utf-8").replace('"fields": {', '"fields": {"nick": {"type": "text", "empty": "as_null"}, ', 1), encoding="utf-8")
+    spec = made.spec()
+    spec["objects"]["contacts"]["fields"]["nick"] = "nick"
+    made.write_spec(spec)
+
+    def sparse(platform: Platform, request: Request) -> Answer:
+        since = request.query.get("since", "")
+        rows = [row for row in platform.tables["people"] if row["updated"] >= since]
+        shown = [{name: row[name] for name in ("id", "name", "updated")} for row in rows]
+        return Answer(200, page(shown if since else rows, request.query))
+
+    made.platform.before.append(listing(sparse))
+    made.full(code=0)
+    report = made.delta(code=1)
+    assert [row["nick"] for row in made.platform.tables["contacts"]] == ["N"] * 3
+    assert "or some of their fields, such as people/" in texts(report)
+    made.platform.tables["people"][0] |= {"name": "Changed 1", "updated": stamp(timedelta(0))}
+    made.delta("--yes", code=1)
+    assert [row["nick"] for row in made.platform.tables["contacts"]] == ["N"] * 3 and "Changed 1" in names(made)
+
+
 def test_the_filter_of_a_delta_does_not_bind_the_first_reading(serve: Serve, tmp_path: Path) -> None:
     """A search body whose filter belongs to `since`: the first reading asks without it, and every row comes."""
     made = trial(serve, tmp_path, numbered(5))
