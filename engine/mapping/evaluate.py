@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,7 +36,6 @@ from engine.language.model import (
     Template,
     Test,
 )
-from engine.store.records import Record
 from engine.values import (
     LONGEST_KEY,
     Names,
@@ -55,6 +54,10 @@ from engine.values import (
     segments,
     word,
 )
+
+# `etl validate` does without the store, which takes long to import
+if TYPE_CHECKING:
+    from engine.store.records import Record
 
 Query = tuple[str, str, Names]  # a collection, its field, any of these values
 KeyedRows = Sequence[tuple[str, Row]]  # rows with their keys
