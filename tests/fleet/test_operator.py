@@ -265,6 +265,7 @@ NOT_A_STEP = {
     "--delta": "a remark, `etl run --delta --deletions`: a fleet has `run --refresh`",
     "--deletions": "the same",
     "--sample": "a run's name in the store",
+    "--failed": "the same",
     "--run": "a rollback's",
     "--dry-run": "the same",
 }
