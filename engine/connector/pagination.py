@@ -162,10 +162,10 @@ def keyset(pager: Pager, position: Any) -> Walk:
     Rows may share a value that is not their id, and the last one of a page may have further rows:
     the walk goes on from the value before it, and shows some rows twice.
     """
-    tied, doubt = False, ""
+    tied, alone, doubt, longest = False, "", "", 0
 
     def onward(page: Page, last: Any) -> Any:
-        nonlocal tied, doubt
+        nonlocal tied, alone, doubt, longest
         if not page.rows:
             return last
         values = [dig(row, path_of(pager.next)) for row in page.rows]
@@ -175,13 +175,19 @@ def keyset(pager: Pager, position: Any) -> Walk:
                 f"cannot continue pagination: the last row of a page has no {pager.next}"
                 " – check `next` of the pager in the connector"
             )
+        # more rows with the one value of the page before may have been left out
+        doubt, alone = alone, ""
         is_id = list(map(str, values)) == list(page.keys)
         tied = tied or (bool(page.keys) and not is_id)
         before = [value for value in values if value not in (found, last)]
         if tied and before:
+            longest = max(longest, len(values))
             return before[-1]
-        if tied and len(values) >= pager.size:
-            doubt = f"a whole page of rows has one {pager.next}, {found!s:.40}"
+        if tied:
+            said = f"a whole page of rows has one {pager.next}, {found!s:.40}"
+            # pages may be shorter than they are asked to be
+            is_full = len(values) >= max(longest or pager.size, 2)
+            alone, doubt = ("", said) if is_full else (said, doubt)
         return found
 
     walk = _counted(

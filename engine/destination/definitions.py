@@ -257,11 +257,9 @@ def match_options(
     """
     wanted = list(dict.fromkeys(label.strip() for label in labels))
     listed = row.get(custom.options) or []
-    called = _ids(custom, row)
-    by_label: dict[str, Any] = {
-        label: option_id for option_id, label in called.items()
-    }
-    names = {str(option_id): label for option_id, label in called.items()}
+    called = _options(custom, row)
+    by_label: dict[str, Any] = dict(called)
+    names = {str(option_id): label for label, option_id in called}
     by_label |= {**_folded(wanted, by_label), **(made or {})}
     ids = by_label | _carried(were, known, names)
     there = {_label(custom, option) for option in listed} | ids.keys()
@@ -284,12 +282,15 @@ def _folded(
     wanted: Sequence[str], by_label: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Labels that the account has with other blanks between their words."""
-    folded = {" ".join(label.split()): one for label, one in by_label.items()}
-    return {
-        label: folded[" ".join(label.split())]
-        for label in wanted
-        if label not in by_label and " ".join(label.split()) in folded
-    }
+    found = {}
+    for label in wanted:
+        words = label.split()
+        like = [
+            one for shown, one in by_label.items() if shown.split() == words
+        ]
+        if label not in by_label and len(like) == 1:
+            found[label] = like[0]
+    return found
 
 
 def made_for(
@@ -299,35 +300,39 @@ def made_for(
     or the one that is left for the label that is left. Options of one name are told apart by
     nobody.
     """
-    old = _ids(custom, before).keys()
-    fresh = {
-        option_id: label
-        for option_id, label in _ids(custom, after).items()
-        if option_id not in old
-    }
-    found = {}
-    for label in labels:
+    old = {str(option_id) for _, option_id in _options(custom, before)}
+    fresh = [
+        (shown, option_id)
+        for shown, option_id in _options(custom, after)
+        if str(option_id) not in old
+    ]
+    exact = {shown for shown, _ in fresh} & {*labels}
+    fresh = [one for one in fresh if one[0] not in exact]
+    left = [label for label in labels if label not in exact]
+    found: dict[str, Any] = {}
+    for label in left:
         like = [
             one
-            for one, shown in fresh.items()
-            if alike(label, shown, TEXT) or (shown and label.startswith(shown))
+            for one in fresh
+            if alike(label, one[0], TEXT)
+            or (one[0] and label.startswith(one[0]))
         ]
-        if len({fresh[one] for one in like}) == 1:
-            found[label] = like[0]
-            del fresh[like[0]]
-    left = [label for label in labels if label not in found]
+        if len({shown for shown, _ in like}) == 1:
+            found[label] = like[0][1]
+            fresh.remove(like[0])
+    left = [label for label in left if label not in found]
     if len(left) == len(fresh) == 1:
-        found[left[0]] = next(iter(fresh))
+        found[left[0]] = fresh[0][1]
     return found
 
 
-def _ids(custom: CustomFields, row: Row) -> dict[Any, str]:
-    """The options of a definition: what each is called, by its id."""
-    return {
-        option[custom.option_id]: _label(custom, option)
+def _options(custom: CustomFields, row: Row) -> list[tuple[str, Any]]:
+    """The options of a definition: what each is called, and its id."""
+    return [
+        (_label(custom, option), option[custom.option_id])
         for option in row.get(custom.options) or []
         if custom.option_id in option
-    }
+    ]
 
 
 def _carried(

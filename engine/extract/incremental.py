@@ -66,8 +66,8 @@ class Changes(msgspec.Struct, frozen=True):
     changed: int = 0
     new: int = 0
     deleted: int = 0
-    # rows that came as they were, but without some of their fields
-    cut: tuple[str, ...] = ()
+    # rows that came as they were, but without some of their fields, and one of these
+    cut: tuple[tuple[str, str], ...] = ()
 
     def plus(self, other: Changes) -> Changes:
         """Both together, read in the way of the first."""
@@ -114,12 +114,9 @@ def _collection(
     how: How = "full" if whole or distrusted else _cheapest(operation)
     try:
         changes = _take(run, name, fields, cursor, how)
-        left_out = []
-        if changes.how != "full":
-            left_out = [*_left_out(run, name), *changes.cut]
-        return (
-            _compared(run, fields, changes, left_out) if left_out else changes
-        )
+        left_out = _left_out(run, name) if changes.how != "full" else []
+        is_sure = changes.how == "full" or not (left_out or changes.cut)
+        return changes if is_sure else _compared(run, fields, changes, left_out)
     except Forbidden as error:
         doubt = f"what has changed cannot be read: {error}"
         with run.store.begin() as connection:
@@ -161,7 +158,13 @@ def _compared(
     unlisted = {
         key for keys in stream_unlisted(run.store, name, begun) for key in keys
     }
-    missed = sorted(set(left_out) - unlisted)
+    with run.store.begin() as connection:
+        now = many(connection, [key for key, _ in changes.cut])
+    # what the whole list shows without the field as well has lost it
+    cut = {
+        key for key, lost in changes.cut if key in now and lost in now[key].body
+    }
+    missed = sorted((set(left_out) - unlisted) | cut)
     with run.store.begin() as connection:
         kept = structs.replace(
             tally_of(connection, name),
@@ -263,23 +266,23 @@ def _stage(
     mark_gone(connection, sorted(deleted))
     known = deleted & before.keys()
     cut = tuple(
-        key
+        (key, lacking[0])
         for key, record in edited.items()
-        if _is_cut(resource, before[key], record)
+        if (lacking := _lacking(resource, before[key], record))
     )
     return Changes(
         cursor.collection, "page", changed, len(fresh), len(known), cut
     )
 
 
-def _is_cut(resource: Resource, before: Record, now: Record) -> bool:
-    """Whether a row that nobody has changed since came without some of its fields: such a list
-    shows just a part of each.
+def _lacking(resource: Resource, before: Record, now: Record) -> list[str]:
+    """The fields without which a row came that nobody has changed since: a list may show just a
+    part of each row.
     """
     stamps = {moment_in(one, resource.modified) for one in (before, now)}
-    is_as_old = len(stamps) == 1 and None not in stamps
-    lacking = before.body.keys() - now.body.keys()
-    return is_as_old and bool(lacking) and not resource.listing.detail
+    if len(stamps) > 1 or None in stamps or resource.listing.detail:
+        return []
+    return sorted(before.body.keys() - now.body.keys())
 
 
 def _remember(

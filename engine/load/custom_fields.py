@@ -646,7 +646,7 @@ def _add_options(
     ]
 
     now = by_code(code, custom, list(run.destination.rows(custom.resource)))
-    made = made_for(wanted, custom, row, now or row)
+    made = {} if refused else made_for(wanted, custom, row, now or row)
     options = _remember(run, place, now or row, made)
     if refused:
         labels = ", ".join(options.missing)

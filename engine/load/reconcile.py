@@ -77,6 +77,7 @@ from engine.store.links import (
     save_link,
     unconfirmed_links,
 )
+from engine.store.records import many
 from engine.store.tables import recall_in
 from engine.values import grouped, is_empty, leaves, links_in, without
 
@@ -403,9 +404,8 @@ def _by_key(
             return found, {}
         bare += [
             row
-            for row in rows
-            if is_empty(codec.get(row, key))
-            and not age_at(codec, group[0].body, row, since)
+            for row in _of_nobody(look, key, rows)
+            if not age_at(codec, group[0].body, row, since)
         ]
 
     lost = [
@@ -485,6 +485,16 @@ def _candidates(
     for page in _rows_since(look, sent):
         rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
     return wanted, rows
+
+
+def _of_nobody(look: _Look, key: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows that carry no key of a record: the platform may have altered or dropped it."""
+    keys = [str(look.codec.get(row, key)) for row in rows]
+    with look.run.store.begin() as connection:
+        known = many(connection, keys, gone=True)
+    return [
+        row for row, one in zip(rows, keys, strict=True) if one not in known
+    ]
 
 
 def _telling(look: _Look, sent: Sequence[Entry]) -> list[Wanted]:

@@ -33,6 +33,7 @@ from engine.load.standing import STANDS, as_before, prove_deletions
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
+from engine.plan.make import NEAR
 from engine.rollback.retained import Retained, RowId, find_retained
 from engine.session import Run, stage
 from engine.store.changes import forget_left_out
@@ -40,6 +41,7 @@ from engine.store.journal import (
     Entry,
     Place,
     creations_of_rows,
+    failed_creations,
     mark,
     stream_undoable,
     undoable_places,
@@ -131,6 +133,10 @@ def rollback(
     run.progress("taking back", len(places), len(places))
     if of_run is None and not dry:
         with run.store.begin() as connection:
+            work.result.kept += [
+                (entry.object, entry.key, entry.reason)
+                for entry in failed_creations(connection, NEAR)
+            ]
             work.result.there_before = count_found(connection, NEEDED)
             forget_found(connection, NEEDED)
             forget_left_out(connection)
@@ -498,6 +504,9 @@ def _remove_options(work: _Undoing, place: Place) -> None:
 def _take_out(work: _Undoing, entry: Entry) -> None:
     """Remove the options we added, but for those that rows which stay still use."""
     resource = work.run.resource(entry.resource)
+    if "remove_options" not in resource.operations:
+        _keep(work, entry, "the destination takes no options away")
+        return
     custom = defining(work.run.migration.destination, resource)
     ours = _options_of(work, custom, entry)
     used = ours.keys() & _used(work, entry)
@@ -528,11 +537,17 @@ def _options_of(
     """The options that an entry added, as far as they are there, by their ids."""
     label = custom.option_label
     labels = {str(option.get(label)) for option in entry.body.get("", [])}
+    with work.run.store.begin() as connection:
+        link = link_of(connection, entry.object, entry.key)
+    known = link.extra.get("options", {}) if link else {}
+    # the account may call them otherwise
+    ids = {str(known[one]) for one in labels & known.keys()}
     row = live_rows(work.run, entry.resource, [entry]).get(entry.dest_id, {})
     return {
         str(option[custom.option_id]): option
         for option in row.get(custom.options) or []
         if str(option.get(label)) in labels
+        or str(option[custom.option_id]) in ids
     }
 
 

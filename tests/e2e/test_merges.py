@@ -159,7 +159,7 @@ def test_a_rollback_spares_what_people_merged(told: Record) -> None:
     for resource, row_id in (("organizations", merges["theirs"]), ("persons", merges["friend"])):
         assert values_of(left, resource, row_id) == values_of(told["merged"], resource, row_id)
     assert told["rollback"]["failed"] == []
-    kept = {(name, key) for name, key, _ in told["rollback"]["kept"] if not name.startswith("$")}
+    kept = {(name, key) for name, key, _ in told["rollback"]["kept"] if name and not name.startswith("$")}
     needed = {row["org_id"] for row in left["persons"]} | {merges["third"]}
     survivors = {("organizations", key) for key, row in by_key(told["made"], "organizations").items() if row["id"] in needed}
     assert kept <= survivors

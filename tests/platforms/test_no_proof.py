@@ -115,9 +115,20 @@ def test_an_old_row_of_people_holds_nothing(serve: Serve, tmp_path: Path) -> Non
     assert len(trial.platform.tables["contacts"]) == 2
 
 
-def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(serve: Serve, tmp_path: Path) -> None:
-    """Where the platform kept no value in the field that carries our keys, the record fails with the row's id, and no
-    run sends it anew; what was not made is sent, though rows with other records' keys are there.
+ALTERED_KEYS: dict[str, Callable[[str], str | None]] = {
+    "dropped": lambda key: None,
+    "capitals": str.upper,
+    "cut": lambda key: key[:4],
+    "blanks": lambda key: f" {key} ",
+}
+
+
+@pytest.mark.parametrize("altered", ALTERED_KEYS.values(), ids=ALTERED_KEYS)
+def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(
+    altered: Callable[[str], str | None], serve: Serve, tmp_path: Path
+) -> None:
+    """Where the platform dropped or altered what the field for our keys holds, the record fails with the row's id, and
+    no run of everything sends it anew; what was not made is sent, though rows with other records' keys are there.
     """
     trial = keyed(serve, tmp_path)
     lost: list[str] = []
@@ -128,7 +139,9 @@ def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(serve: Serve, tmp_pa
             return None
         lost.append(name)
         if name == "P3":  # P2 is not made
-            platform.tables["contacts"].append({"id": 500, "name": name})
+            (code,) = (one for one in request.body if one.startswith("f_"))
+            row = {"id": 500, "name": name, code: altered(request.body[code])}
+            platform.tables["contacts"].append(row)
         return Answer(502, {"error": "bad gateway"})
 
     trial.platform.before.append(hook)
