@@ -402,3 +402,14 @@ def test_an_option_that_the_platform_calls_otherwise_is_made_once(
     assert len(field(trial.platform, "Tier")["choices"]) == len(words)
     tier = field(trial.platform, "Tier")["id"]
     assert all(row.get(tier) for row in trial.platform.tables["contacts"])
+
+
+def test_options_that_cannot_be_taken_away_are_kept(serve: Serve, tmp_path: Path) -> None:
+    """A rollback says so of an option that was added to a field of people's, where the platform removes none."""
+    theirs = {"id": "f_7", "label": "Tier", "kind": "choice", "choices": [{"id": 1, "text": "Gold"}]}
+    trial = members(serve, tmp_path, fields=(theirs,))
+    trial.full(code=0)
+    assert len(field(trial.platform, "Tier")["choices"]) == 2
+    undone = trial.etl("rollback", "--yes", "--json", code=1).data()
+    assert ["", "contacts.custom.tier", "the destination takes no options away"] in undone["kept"]
+    assert trial.platform.tables["contacts"] == []

@@ -149,6 +149,9 @@ def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(
     assert ("contacts", "people/3") in attention(report) and "may be there with other values: 500" in texts(report)
     trial.run("--yes", code=1)
     assert sorted(row["name"] for row in trial.platform.tables["contacts"]) == ["P1", "P2", "P3", "P4", "P5"]
+    undone = trial.etl("rollback", "--yes", "--json", code=1).data()
+    assert ("contacts", "people/3") in {(name, key) for name, key, _ in undone["kept"]}
+    assert [row["id"] for row in trial.platform.tables["contacts"]] == [500]
 
 
 def losing_without_effect() -> Before:
