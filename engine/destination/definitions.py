@@ -321,7 +321,9 @@ def made_for(
             found[label] = like[0][1]
             fresh.remove(like[0])
     left = [label for label in left if label not in found]
-    if len(left) == len(fresh) == 1:
+    # where people have added one meanwhile, or one was left out, nobody knows
+    is_one = len(_options(custom, after)) == len(old) + len({*labels})
+    if is_one and len(left) == len(fresh) == 1:
         found[left[0]] = fresh[0][1]
     return found
 

@@ -106,7 +106,10 @@ class RowCodec:
     def _customs(self) -> Iterator[tuple[str, str]]:
         """The resource's custom fields as targets, and what the account calls them."""
         for (resource, target), item in self.definitions.items():
-            if resource == self.resource.name and self.is_custom(target):
+            is_ours = resource == self.resource.name and self.is_custom(target)
+            # fingerprints in stores leave out those that are named like built-in fields
+            name = target.removeprefix("custom.")
+            if is_ours and name not in self.resource.fields:
                 yield target, item.code
 
     def is_custom(self, target: str) -> bool:

@@ -73,7 +73,11 @@ def retry_failed(run: Run) -> Result:
             for row in all_runs(connection)
             if row["id"] != run.id and row["command"].startswith("run")
         ]
-    return pipeline.retry_failed(run, _sampled(run, commands))
+    # an earlier sample chose other records, which is not kept
+    is_one = commands.count("run --sample") == 1
+    return pipeline.retry_failed(
+        run, _sampled(run, commands) if is_one else None
+    )
 
 
 def delta(run: Run, yes: bool, deletions: bool, remake_fields: bool) -> Result:
