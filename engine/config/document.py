@@ -69,8 +69,8 @@ class Document(msgspec.Struct, frozen=True):
     file: str
     data: Any
     places: dict[Keys, Place]
-    aliases: Mapping[Keys, Keys] = msgspec.field(default_factory=dict)
-    old: Mapping[Keys, Renamed] = msgspec.field(default_factory=dict)
+    aliases: Mapping[Keys, Keys] = {}
+    old: Mapping[Keys, Renamed] = {}
 
     def place(self, keys: Keys) -> Place:
         """The place of the node at `keys`, or of its nearest ancestor that has one."""

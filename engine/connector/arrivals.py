@@ -31,7 +31,7 @@ class _Slot(msgspec.Struct):
 class Arrivals(msgspec.Struct):
     """The calls of this process, by the slots of time in which they were booked."""
 
-    slots: dict[Place, _Slot] = msgspec.field(default_factory=dict)
+    slots: dict[Place, _Slot] = {}
     quickest: float = math.inf  # seconds from a booking to its answer
     answers: int = 0
 

@@ -50,13 +50,11 @@ class FieldType(msgspec.Struct, frozen=True):
     )
     one_of: tuple[str, ...] = ()
     # plan -> those that are all it takes there
-    one_of_plan: Mapping[str, Sequence[str]] = msgspec.field(
-        default_factory=dict
-    )
+    one_of_plan: Mapping[str, Sequence[str]] = {}
     # how an update empties the field: by null, by [], or never
     empty: Literal["as_null", "as_list", "never"] = "never"
     # values of other fields without which it is refused
-    only_with: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    only_with: Mapping[str, Any] = {}
     requires: tuple[str, ...] = ()  # fields without which it is refused
     # in a shape: another name under which answers hold it
     also: str = ""
@@ -69,7 +67,7 @@ class Pager(msgspec.Struct, frozen=True):
 
     kind: str
     size: int = 0
-    params: Mapping[str, str] = msgspec.field(default_factory=dict)
+    params: Mapping[str, str] = {}
     next: str = ""
     more: str = ""
     total: str = ""
@@ -87,10 +85,8 @@ class Bulk(msgspec.Struct, frozen=True):
     rows: str = (
         ""  # where the list stands in the body; "" = the body is the list
     )
-    more: Mapping[str, Any] = msgspec.field(
-        default_factory=dict
-    )  # what else the body holds
-    item: Any = msgspec.field(default_factory=dict)  # what goes with each row
+    more: Mapping[str, Any] = {}  # what else the body holds
+    item: Any = {}  # what goes with each row
     wrap: str = ""  # where the row stands in its item
     # where the outcomes stand in the answer
     answers: str = ""
@@ -111,9 +107,9 @@ class Operation(msgspec.Struct, frozen=True):
     cost: int = 1
     pager: Pager | None = None
     # {id} and {field} are filled in
-    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    params: Mapping[str, Any] = {}
     params_in: Literal["query", "body"] = "query"  # list only
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     body: Literal["json", "multipart", "form", "json_api"] = "json"
     wrap: str = ""  # what the row is put into when it is sent
     each: str = ""  # list only: where the row stands in each item
@@ -153,7 +149,7 @@ class Operation(msgspec.Struct, frozen=True):
     since_form: str = "{}"  # the text around the moment
     since_zone: str = "UTC"  # the zone by whose clock the moment is written
     # what is sent with `since`, and only then
-    since_params: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    since_params: Mapping[str, Any] = {}
     stable: bool = (
         False  # list only: the order stays the same while people work
     )
@@ -162,7 +158,7 @@ class Operation(msgspec.Struct, frozen=True):
     parent_id: str = ""  # ... and the field that holds which of them it was
     # ... and whether a parent without such rows is answered as one that is not there
     missing_if_empty: bool = False
-    newest_first: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    newest_first: Mapping[str, Any] = {}
     detail: tuple[
         str, ...
     ] = ()  # list only: fields that only the row's own read holds
@@ -239,7 +235,7 @@ class CustomFields(msgspec.Struct, frozen=True):
         ""  # the definition's key that says whether people demand the field
     )
     # plan -> how many an account may have in all; "*" = any plan
-    most: Mapping[str, int] = msgspec.field(default_factory=dict)
+    most: Mapping[str, int] = {}
 
 
 class JsonApi(msgspec.Struct, frozen=True):
@@ -270,7 +266,7 @@ class Resource(msgspec.Struct, frozen=True):
     )
     deleted: str = ""  # field that says a row read by id is deleted
     # plan -> how many an account may have in all; "*" = any plan
-    most: Mapping[str, int] = msgspec.field(default_factory=dict)
+    most: Mapping[str, int] = {}
     most_per_seat: bool = False
     most_in_all: int = 0  # ... and however many seats there are
     json_api: JsonApi | None = None
@@ -280,11 +276,11 @@ class Resource(msgspec.Struct, frozen=True):
     # the fields people call a row by, the first that is filled
     called: tuple[str, ...] = ("name",)
     # what people see as the names of the platform's own fields, declared here or not
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     # the fields that hold an amount and its currency
     money: tuple[str, str] | None = None
     # what a row may be marked as -> the field that says so: inactive, archived
-    flags: Mapping[str, str] = msgspec.field(default_factory=dict)
+    flags: Mapping[str, str] = {}
     # how the fields are known that the three lists below do not name
     evidence: str = "published"
     published: tuple[str, ...] = ()
@@ -453,9 +449,7 @@ class Limit(msgspec.Struct, frozen=True):
     general: bool = True  # False: only operations that name it count
     # of these methods: then calls of no other method count
     methods: tuple[str, ...] = ()
-    headers: Mapping[str, str] = msgspec.field(
-        default_factory=dict
-    )  # limit, remaining, reset
+    headers: Mapping[str, str] = {}  # limit, remaining, reset
 
     def allowance(self, plan: str, seats: int) -> float:
         """Units per window for an account on this plan."""
@@ -487,9 +481,9 @@ class ErrorRule(msgspec.Struct, frozen=True):
 
     then: Then
     status: tuple[int, ...] = ()
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     content_type: str = ""
-    body: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    body: Mapping[str, Any] = {}
     after: float = 0.0
     limit: str = ""
 
@@ -532,7 +526,7 @@ class Connection(msgspec.Struct, frozen=True):
     account: str = (
         ""  # where the answer to it names the account; "" where it does not
     )
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     timeout: float = 60.0
     # an answer that takes longer in all is given up; 0 = four times `timeout`
     answer_seconds: float = 0.0
@@ -575,7 +569,7 @@ class Connector(msgspec.Struct, frozen=True):
     # values by which the platform says that a field is empty
     empty_values: tuple[Any, ...] = ()
     # field -> one that says all it says; * stands for any text
-    same_as: Mapping[str, str] = msgspec.field(default_factory=dict)
+    same_as: Mapping[str, str] = {}
     # what the platform calls the cost of a call, in the plural
     cost_unit: str = "calls"
     to_know: tuple[ToKnow, ...] = ()

@@ -51,7 +51,7 @@ class Page(msgspec.Struct, frozen=True):
 
     rows: list[Any]
     body: Any = None
-    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     follow: Callable[[str], str] = str
     keys: Sequence[str] = ()  # the rows' ids
     # a good answer without anything in it: it does not even say that there are no rows
@@ -162,48 +162,66 @@ def keyset(pager: Pager, position: Any) -> Walk:
     Rows may share a value that is not their id, and the last one of a page may have further rows:
     the walk goes on from the value before it, and shows some rows twice.
     """
-    tied, alone, doubt, longest = False, "", "", 0
-
-    def onward(page: Page, last: Any) -> Any:
-        nonlocal tied, alone, doubt, longest
-        if not page.rows:
-            return last
-        values = [dig(row, path_of(pager.next)) for row in page.rows]
-        found = values[-1]
-        if found is None:
-            raise Unavailable(
-                f"cannot continue pagination: the last row of a page has no {pager.next}"
-                " – check `next` of the pager in the connector"
-            )
-        # more rows with the one value of the page before may have been left out
-        doubt, alone = alone, ""
-        is_id = list(map(str, values)) == list(page.keys)
-        tied = tied or (bool(page.keys) and not is_id)
-        before = [value for value in values if value not in (found, last)]
-        if tied and before:
-            longest = max(longest, len(values))
-            return before[-1]
-        if tied:
-            said = f"a whole page of rows has one {pager.next}, {found!s:.40}"
-            # pages may be shorter than they are asked to be
-            is_full = len(values) >= max(longest or pager.size, 2)
-            alone, doubt = ("", said) if is_full else (said, doubt)
-        return found
-
+    ties = _Ties(pager)
     walk = _counted(
         pager,
         position,
         lambda last: {} if last is None else {pager.params["key"]: last},
-        onward,
+        ties.onward,
     )
     ask = next(walk)
     while True:
-        page = yield structs.replace(ask, doubt=doubt)
-        doubt = ""
+        page = yield structs.replace(ask, doubt=ties.doubt)
+        ties.doubt = ""
         try:
             ask = walk.send(page)
         except StopIteration as end:
-            return end.value or doubt
+            return end.value or ties.doubt
+
+
+class _Ties(msgspec.Struct):
+    """What a keyset has shown of rows that share a value."""
+
+    pager: Pager
+    tied: bool = False  # rows may share one
+    alone: str = (
+        ""  # the doubt of a page of one value, where further rows follow
+    )
+    doubt: str = ""  # what is in doubt by now
+    longest: int = 0  # rows of the longest page that the walk went back from
+
+    def onward(self, page: Page, last: Any) -> Any:
+        """The value that the next page is asked for from."""
+        if not page.rows:
+            return last
+        values = [dig(row, path_of(self.pager.next)) for row in page.rows]
+        found = values[-1]
+        if found is None:
+            raise Unavailable(
+                f"cannot continue pagination: the last row of a page has no {self.pager.next}"
+                " – check `next` of the pager in the connector"
+            )
+        # more rows with the one value of the page before may have been left out
+        self.doubt, self.alone = self.alone, ""
+        is_id = list(map(str, values)) == list(page.keys)
+        self.tied = self.tied or (bool(page.keys) and not is_id)
+        return self._before(values, last) if self.tied else found
+
+    def _before(self, values: Sequence[Any], last: Any) -> Any:
+        """The value before the last one, so that all rows with that come together."""
+        found = values[-1]
+        before = [value for value in values if value not in (found, last)]
+        if before:
+            self.longest = max(self.longest, len(values))
+            return before[-1]
+
+        said = f"a whole page of rows has one {self.pager.next}, {found!s:.40}"
+        # pages may be shorter than they are asked to be
+        if len(values) >= max(self.longest or self.pager.size, 2):
+            self.doubt = said
+        else:
+            self.alone = said
+        return found
 
 
 # -- lists that are counted through

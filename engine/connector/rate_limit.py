@@ -168,18 +168,12 @@ class RateLimiter(msgspec.Struct):
     cost: float = 0.0
     calls: int = 0
     # calls and cost of every five seconds
-    over_time: dict[int, tuple[int, float]] = msgspec.field(
-        default_factory=dict
-    )
+    over_time: dict[int, tuple[int, float]] = {}
     # allowances the platform's headers name
-    told: dict[str, float] = msgspec.field(default_factory=dict)
+    told: dict[str, float] = {}
     _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
-    _turns: dict[tuple[str, ...], FairLock] = msgspec.field(
-        default_factory=dict
-    )
-    _active: dict[tuple[str, ...], tuple[Limit, ...]] = msgspec.field(
-        default_factory=dict
-    )
+    _turns: dict[tuple[str, ...], FairLock] = {}
+    _active: dict[tuple[str, ...], tuple[Limit, ...]] = {}
     _lease: _Lease | None = None
     _arrivals: Arrivals = msgspec.field(default_factory=Arrivals)
     # what is not in there yet, for nobody waits for the lock to say it

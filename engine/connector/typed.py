@@ -46,9 +46,7 @@ class Typed(msgspec.Struct, frozen=True):
     """A row with its values in their types, and what is wrong with those that are left out."""
 
     row: Row
-    misfits: Mapping[str, list[str]] = msgspec.field(
-        default_factory=dict
-    )  # field -> "place: what it holds"
+    misfits: Mapping[str, list[str]] = {}  # field -> "place: what it holds"
 
 
 Reader = Callable[[str, Row], Typed]  # a collection and a row of it

@@ -308,24 +308,31 @@ def made_for(
     ]
     exact = {shown for shown, _ in fresh} & {*labels}
     fresh = [one for one in fresh if one[0] not in exact]
-    left = [label for label in labels if label not in exact]
-    found: dict[str, Any] = {}
-    for label in left:
-        like = [
-            one
-            for one in fresh
-            if alike(label, one[0], TEXT)
-            or (one[0] and label.startswith(one[0]))
-        ]
-        if len({shown for shown, _ in like}) == 1:
-            found[label] = like[0][1]
-            fresh.remove(like[0])
-    left = [label for label in left if label not in found]
+    found = _by_form([label for label in labels if label not in exact], fresh)
+    left = [label for label in labels if label not in exact | found.keys()]
     # where people have added one meanwhile, or one was left out, nobody knows
     is_one = len(_options(custom, after)) == len(old) + len({*labels})
     if is_one and len(left) == len(fresh) == 1:
         found[left[0]] = fresh[0][1]
     return found
+
+
+def _by_form(
+    labels: Sequence[str], fresh: list[tuple[str, Any]]
+) -> dict[str, Any]:
+    """The options that show a label in another form, or cut; these are taken out of `fresh`."""
+    found: dict[str, Any] = {}
+    for label in labels:
+        like = [one for one in fresh if _is_form(label, one[0])]
+        if len({shown for shown, _ in like}) == 1:
+            found[label] = like[0][1]
+            fresh.remove(like[0])
+    return found
+
+
+def _is_form(label: str, shown: str) -> bool:
+    is_part = shown != "" and label.startswith(shown)
+    return is_part or alike(label, shown, TEXT)
 
 
 def _options(custom: CustomFields, row: Row) -> list[tuple[str, Any]]:
