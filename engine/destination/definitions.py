@@ -20,7 +20,7 @@ from engine.connector.model import CustomFields, FieldType
 from engine.destination.equality import alike
 from engine.language.model import CustomField
 from engine.store.links import DEFINITIONS, Link, links_of
-from engine.values import dig, is_empty, is_yes, segments
+from engine.values import dig, grouped, is_empty, is_yes, segments
 
 TEXT = FieldType("text")
 DELETED = (
@@ -310,6 +310,7 @@ def made_for(
     fresh = [one for one in fresh if one[0] not in exact]
     found = _by_form([label for label in labels if label not in exact], fresh)
     left = [label for label in labels if label not in exact | found.keys()]
+    fresh = [one for one in fresh if one[1] not in found.values()]
     # where people have added one meanwhile, or one was left out, nobody knows
     is_one = len(_options(custom, after)) == len(old) + len({*labels})
     if is_one and len(left) == len(fresh) == 1:
@@ -318,16 +319,19 @@ def made_for(
 
 
 def _by_form(
-    labels: Sequence[str], fresh: list[tuple[str, Any]]
+    labels: Sequence[str], fresh: Sequence[tuple[str, Any]]
 ) -> dict[str, Any]:
-    """The options that show a label in another form, or cut; these are taken out of `fresh`."""
-    found: dict[str, Any] = {}
-    for label in labels:
-        like = [one for one in fresh if _is_form(label, one[0])]
-        if len({shown for shown, _ in like}) == 1:
-            found[label] = like[0][1]
-            fresh.remove(like[0])
-    return found
+    """The options that show a label in another form, or cut: as many as there are such labels, for
+    one that was left out must not get what is shown for another.
+    """
+    pairs: list[tuple[str, Any]] = []
+    for shown, ids in grouped(fresh).items():
+        like = [label for label in labels if _is_form(label, shown)]
+        if len(like) == len(ids):
+            pairs += zip(like, ids, strict=True)
+    return {
+        label: ids[0] for label, ids in grouped(pairs).items() if len(ids) == 1
+    }
 
 
 def _is_form(label: str, shown: str) -> bool:

@@ -17,6 +17,7 @@ from engine.destination.definitions import (
     Renamed,
     Retyped,
     decide,
+    made_for,
     match_options,
     memory,
     remembered,
@@ -181,3 +182,26 @@ def test_an_option_that_was_renamed_is_news_once() -> None:
     link = Link("", "companies.custom.tax", "fields", "c1", "", {}, "created", extra=memory("Tax id", "enum", CUSTOM, found, first))
     second = match_options(["Gold"], (), CUSTOM, remembered(link), found)
     assert (first.news, second.news, second.renamed) == ((("Gold", "Premium"),), (), (("Gold", "Premium"),))
+
+
+MADE: dict[str, tuple[list[str], list[str], dict[str, int]]] = {
+    "as they are": (["Gold", "Silver"], ["Gold", "Silver"], {}),
+    "cut": (["Golden days", "Silver"], ["Golden", "Silver"], {"Golden days": 1}),
+    "one left out, another shown by its beginning": (["Gold rush", "Gold leaf"], ["Gold"], {}),
+    "both shown by one beginning": (["Gold rush", "Gold leaf"], ["Gold", "Gold"], {"Gold rush": 1, "Gold leaf": 2}),
+    "one is the beginning of the other": (["Gold", "Gold rush"], ["Gold", "Gold r"], {"Gold rush": 2}),
+    "two may be it": (["Gold rush"], ["Gold", "Gold r"], {}),
+    "folded": (["gold", "silver"], ["GOLD", "SILVER"], {"gold": 1, "silver": 2}),
+    "called otherwise": (["Gold", "Silver"], ["Gold", "Option 2"], {"Silver": 2}),
+    "called otherwise, and people added one": (["Gold"], ["Option 2", "Theirs"], {}),
+}
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_a_label_has_the_option_that_was_made_for_it_or_none(case: str) -> None:
+    """Options that the account calls otherwise are told apart by their form, and where that fits several, by nobody."""
+    labels, shown, expected = MADE[case]
+    custom = replace(CUSTOM, option_id="id", option_label="label")
+    there = [{"id": 90, "label": "Gold, of old"}]
+    fresh = [{"id": number, "label": text} for number, text in enumerate(shown, 1)]
+    assert made_for(labels, custom, {"options": there}, {"options": there + fresh}) == expected

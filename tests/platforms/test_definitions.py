@@ -400,8 +400,10 @@ def test_an_option_that_the_platform_calls_otherwise_is_made_once(
     trial.run("--sample", code=None)  # what became of the names is told
     trial.run("--sample", code=None)
     assert len(field(trial.platform, "Tier")["choices"]) == len(words)
-    tier = field(trial.platform, "Tier")["id"]
-    assert all(row.get(tier) for row in trial.platform.tables["contacts"])
+    code = field(trial.platform, "Tier")["id"]
+    called = {one["id"]: one["text"] for one in field(trial.platform, "Tier")["choices"]}
+    wanted_by = {one["name"]: form(one["tier"]) for one in trial.platform.tables["people"]}
+    assert {row["name"]: called[row[code]] for row in trial.platform.tables["contacts"]} == wanted_by
 
 
 def test_options_that_cannot_be_taken_away_are_kept(serve: Serve, tmp_path: Path) -> None:
