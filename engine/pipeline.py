@@ -140,12 +140,14 @@ def draft(run: Run, result: Result, only: frozenset[str] | None = None) -> None:
 
 
 @stage("plan")
-def plan(run: Run, result: Result, only_failed: bool = False) -> None:
+def plan(
+    run: Run, result: Result, only_failed: bool = False, yes: bool = False
+) -> None:
     """Find out about writes in doubt, then plan the drafts; the destination is only read."""
     find_out(run, result)
     whole = result.sample is None and not only_failed
     result.plan = make_plan(
-        run, in_order(run.spec.active()), whole, only_failed
+        run, in_order(run.spec.active()), whole, only_failed, yes
     )
 
 
@@ -243,15 +245,19 @@ def _extract_changes(
         result.changes += find_deleted(run, yes)
 
 
-def retry_failed(run: Run, only: frozenset[str] | None = None) -> Result:
-    """Retry just the records that failed, of all or of these; the source is not read."""
+def retry_failed(
+    run: Run, only: frozenset[str] | None = None, yes: bool = False
+) -> Result:
+    """Retry just the records that failed, of all or of these; with `yes` those that may have made
+    a row, too. The source is not read.
+    """
     result = Result()
     begin(run)
     check_accounts(run)
     started = run.destination.now()
     result.audit = match_people(run)
     draft(run, result, only)
-    plan(run, result, only_failed=True)
+    plan(run, result, only_failed=True, yes=yes)
     carry_out(run, result, yes=True)
     return verify(run, result, writes_of(written(run)), since=started)
 

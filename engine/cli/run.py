@@ -88,7 +88,8 @@ class Choice:
 @click.option(
     "--yes",
     is_flag=True,
-    help="Carry out a plan even where it is refused as surprising.",
+    help="Carry out a plan even where it is refused as surprising; with --failed, also send what"
+    " may have made a row.",
 )
 @click.option(
     "--wait",
@@ -117,7 +118,9 @@ class Choice:
     help="With --delta: repeat at this interval (s, m or h).",
 )
 @click.option(
-    "--failed", is_flag=True, help="Retry only the records that failed."
+    "--failed",
+    is_flag=True,
+    help="Retry only the records that failed, but for those that may have made a row.",
 )
 @click.option(
     "--remake-fields",
@@ -163,7 +166,7 @@ def _work(
     if choice.changes:
         return delta(run, choice.yes, choice.deletions, choice.remake_fields)
     if choice.failed:
-        return retry_failed(run)
+        return retry_failed(run, choice.yes)
 
     def announce(found: stages.Result) -> None:
         if found.audit and found.plan and not quietly:

@@ -65,7 +65,7 @@ def _sampled(run: Run, commands: Sequence[str]) -> frozenset[str] | None:
         return frozenset(sample(connection))
 
 
-def retry_failed(run: Run) -> Result:
+def retry_failed(run: Run, yes: bool = False) -> Result:
     """Retry the records that failed; after samples alone, of these."""
     with run.store.begin() as connection:
         commands = [
@@ -76,7 +76,7 @@ def retry_failed(run: Run) -> Result:
     # an earlier sample chose other records, which is not kept
     is_one = commands.count("run --sample") == 1
     return pipeline.retry_failed(
-        run, _sampled(run, commands) if is_one else None
+        run, _sampled(run, commands) if is_one else None, yes
     )
 
 

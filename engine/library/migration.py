@@ -157,11 +157,18 @@ class OpenMigration:
 
         return self._carried_out("run --delta", change, wait=wait)
 
-    def retry_failed(self, *, wait: bool = False) -> RunResult:
-        """Retry only the records that failed; the source is not read."""
-        return self._carried_out(
-            commands.RETRY, commands.retry_failed, wait=wait
-        )
+    def retry_failed(
+        self, *, yes: bool = False, wait: bool = False
+    ) -> RunResult:
+        """Retry only the records that failed; the source is not read.
+
+        With `yes` also creations that may have made a row, though nobody knows which.
+        """
+
+        def retry(run: Run) -> pipeline.Result:
+            return commands.retry_failed(run, yes)
+
+        return self._carried_out(commands.RETRY, retry, wait=wait)
 
     def verify(self) -> RunResult:
         """Read the destination back and compare it with what was wanted, field by field."""

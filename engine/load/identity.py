@@ -16,7 +16,7 @@ from engine.destination.match import (
 )
 from engine.destination.rows import Row, RowCodec
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.make import TAKEN
+from engine.plan.doubt import TAKEN
 from engine.session import Run
 from engine.store.journal import mark_creation
 from engine.store.ledger import Ledger

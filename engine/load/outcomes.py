@@ -26,7 +26,7 @@ from engine.load.identity import (
     older_rows,
 )
 from engine.load.writes import RESTORED, Outcome, Write
-from engine.plan.make import UNTOLD
+from engine.plan.doubt import ONCE_MORE, UNTOLD
 from engine.session import Run
 from engine.store.journal import Settled, mark, mark_creation
 from engine.store.ledger import Ledger
@@ -145,7 +145,10 @@ def _in_doubt(left: Sequence[Outcome]) -> Outcome:
     rows = [one.dest_id for one in left if one.state == "done"]
     reason = left[0].reason
     if rows:
-        reason = f"{UNTOLD} ({rows[0]} … {rows[-1]}): find it there, correct or remove it by hand"
+        reason = (
+            f"{UNTOLD} ({rows[0]} … {rows[-1]}): find it there and correct it by hand, or remove"
+            f" it: then {ONCE_MORE}"
+        )
     return Outcome(left[0].write, "unknown", reason=reason, rows=left[0].rows)
 
 

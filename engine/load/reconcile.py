@@ -53,7 +53,7 @@ from engine.load.outcomes import (
     report_held,
 )
 from engine.load.writes import Answer, Outcome, Write
-from engine.plan.make import ASTRAY, NEAR, is_untold
+from engine.plan.doubt import ASTRAY, NEAR, ONCE_MORE, is_in_doubt
 from engine.plan.merges import gone_among
 from engine.session import Run
 from engine.store.journal import (
@@ -83,7 +83,10 @@ from engine.values import grouped, is_empty, leaves, links_in, without
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 FEW = 3  # rows that a reason names
-BY_HAND = "if it is, give it the record's values, or remove it, and run again"
+BY_HAND = (
+    "if it is, give it the record's values, or remove it, and run again; if it is not,"
+    f" {ONCE_MORE}"
+)
 
 Committed = dict[
     int, Row
@@ -356,7 +359,7 @@ def _created(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
     untold = {
         entry.id: entry.reason
         for entry in lost
-        if is_untold(entry.reason) and NEAR not in entry.reason
+        if is_in_doubt(entry.reason) and NEAR not in entry.reason
     }
     astray = dict.fromkeys(_astray(look, lost), ASTRAY)
     return found, near | untold | astray

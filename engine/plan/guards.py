@@ -11,6 +11,7 @@ from engine.errors import UnsafePlan
 from engine.extract.fields import ABSENT
 from engine.plan.cost import Plan, Step
 from engine.plan.deletions import STAGE
+from engine.plan.doubt import is_in_doubt
 from engine.plan.room import too_many_fields
 from engine.session import Run
 from engine.store.changes import stream_changes
@@ -52,13 +53,11 @@ def guard(run: Run, made: Plan, yes: bool) -> None:
 
 def refusals(run: Run, made: Plan) -> list[str]:
     """All that a person has to say yes to before the plan is carried out."""
+    found = [
+        text for step in _content(run, made) for text in _failing(run, step)
+    ]
     with run.store.begin() as connection:
         linked = count_links(connection)
-        found = [
-            text
-            for step in _content(run, made)
-            for text in _failing(connection, step)
-        ]
         found += _absent(connection)
     for step in made.steps:
         have = linked.get(step.object, 0)
@@ -94,15 +93,23 @@ def _ready(step: Step) -> int:
     )
 
 
-def _failing(connection: sa.Connection, step: Step) -> Iterator[str]:
-    """What goes wrong in every record is a fault of the mapping, not of the records."""
-    records = _ready(step) + step.fail
+def _failing(run: Run, step: Step) -> Iterator[str]:
+    """What goes wrong in every record is a fault of the mapping, not of the records; those that may
+    have made a row went wrong by themselves.
+    """
+    doubted = sum(
+        is_in_doubt(change.reason)
+        for batch in stream_changes(run.store, step.object, "fail")
+        for change in batch
+    )
+    records = _ready(step) + step.fail - doubted
     if records < ENOUGH:
         return
-    if step.fail == records:
+    if step.fail - doubted == records:
         yield f"all {records} {step.label} fail"
         return
-    troubled = troubled_fields(connection, "transform", step.object)
+    with run.store.begin() as connection:
+        troubled = troubled_fields(connection, "transform", step.object)
     for name, many, text in troubled:
         if many >= records:
             yield (

@@ -47,6 +47,7 @@ from engine.plan.diff import (
     merge,
     rows_as_planned,
 )
+from engine.plan.doubt import is_in_doubt, refused, sent_before
 from engine.plan.kept import (
     Comparison,
     forget_plan,
@@ -82,20 +83,10 @@ from engine.store.links import (
     stream_drafts,
 )
 from engine.store.seen import next_mark
-from engine.values import digest, without
+from engine.values import without
 
 REMOVED = "its row was removed in the destination, and is not made again: restore it, or leave it"
 FIXED = "changed in the source, but the destination cannot change such a row"
-TAKEN = "it takes the two for one"  # in the reason of a failed creation
-# in the reason of a creation that was made, but as which row is not to be found out
-UNTOLD = "its row was made, but the answer does not say which of its rows it is"
-# ... that may have been made, for people may have merged what it refers to
-ASTRAY = (
-    "it got no answer, and what it refers to is gone since, as after a merge: its row may be"
-    " there and refer to another; find it there and remove it, or see that there is none"
-)
-# ... that may have made a row and got something else into it
-NEAR = "it got no answer, and its row may be there with other values"
 AS_WANTED = "the row holds what is wanted"
 
 
@@ -106,7 +97,7 @@ class Planning(msgspec.Struct, frozen=True):
     mapping: ObjectMapping
     codec: RowCodec
     way: Way = ""
-    taken: Mapping[str, Entry] = {}  # see `taken_for_others`
+    refused: Mapping[str, Entry] = {}  # see doubt.py
 
     @property
     def run(self) -> Run:
@@ -152,22 +143,31 @@ def plan_object(
     whole: bool = False,
     only_failed: bool = False,
     last: Comparison | None = None,
+    yes: bool = False,
 ) -> None:
     """Plan every draft of an object, or those of records that failed last.
 
-    With a comparison with the last plan, what it decided is kept where it holds.
+    With a comparison with the last plan, what it decided is kept where it holds. With `yes`,
+    records that failed are sent though they may have made a row.
     """
-    run, taken = search.run, dict[str, Entry]()
+    run, codec = search.run, search.codec(mapping.resource)
     if not only_failed:
-        taken = _begin_object(run, mapping, whole)
-    codec = search.codec(mapping.resource)
-    planning = Planning(search, mapping, codec, way_of(search, mapping), taken)
+        _begin_object(run, mapping, whole)
+    with run.store.begin() as connection:
+        failed = {} if yes else failures(connection, mapping.name)
+    planning = Planning(
+        search,
+        mapping,
+        codec,
+        way_of(search, mapping),
+        refused(failed, only_failed),
+    )
     if last and (_looks_for_rows(planning) or _offers(planning)):
         with run.store.begin() as connection:
             drop_all(connection, mapping.name)
         last = None
     if last:
-        keep_unchanged(last, mapping, taken)
+        keep_unchanged(last, mapping, planning.refused)
 
     if only_failed:
         _plan_failed(planning)
@@ -177,15 +177,12 @@ def plan_object(
         remember_plan(last, mapping)
 
 
-def _begin_object(
-    run: Run, mapping: ObjectMapping, whole: bool
-) -> dict[str, Entry]:
-    """Forget what was found of an object before; the creations that were taken for others."""
+def _begin_object(run: Run, mapping: ObjectMapping, whole: bool) -> None:
+    """Forget what was found of an object before."""
     with run.store.begin() as connection:
         clear_unlinked_findings(connection, STAGE, mapping.name)
         if whole:
             clear_undrafted_findings(connection, (STAGE, "write"), mapping.name)
-        return taken_for_others(failures(connection, mapping.name))
 
 
 def _plan_rest(planning: Planning, is_kept: bool) -> None:
@@ -228,25 +225,6 @@ def _offers(planning: Planning) -> bool:
     return awaits_rows_of_the_plan(planning.run, planning.mapping)
 
 
-def taken_for_others(failed: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Creations that the destination answered with another record's row, or with nobody knows
-    which.
-
-    The first are not retried before the record has changed, or somebody asks for it: the platform
-    may write the one over the other each time. The others would be made twice.
-    """
-    return {
-        key: entry
-        for key, entry in failed.items()
-        if TAKEN in entry.reason or is_untold(entry.reason)
-    }
-
-
-def is_untold(reason: str) -> bool:
-    """Whether a creation failed though it may have made a row, and nobody knows which."""
-    return any(mark in reason for mark in (UNTOLD, ASTRAY, NEAR))
-
-
 def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
     """Plan some drafts and keep what is decided; also used to look at a record once more."""
     run, name = planning.run, planning.mapping.name
@@ -258,7 +236,7 @@ def plan_drafts(planning: Planning, drafts: Sequence[Draft]) -> list[Change]:
         fresh = [draft for draft in drafts if not adopted.get(draft.key)]
         decided = _decided(planning, connection, fresh, linked)
 
-    decisions = _without_taken(planning, decided)
+    decisions = _without_refused(planning, decided)
     changes = {item.draft.key: item.change() for item in decisions}
     changes |= _updates(planning, _of_kind(decisions, "update"))
     changes |= _creations(planning, _of_kind(decisions, "create"))
@@ -275,28 +253,23 @@ def _of_kind(decisions: Iterable[Decision], kind: Kind) -> list[Decision]:
     return [item for item in decisions if item.kind == kind]
 
 
-def _without_taken(
+def _without_refused(
     planning: Planning, decided: Sequence[Decision]
 ) -> list[Decision]:
-    """The decisions; creations that were answered with another record's row before fail."""
-    taken = planning.taken
+    """The decisions; creations that are not simply sent once more fail as they did."""
+    before = planning.refused
     repeated = [
         item
         for item in decided
-        if item.kind == "create" and item.draft.key in taken
+        if item.kind == "create" and item.draft.key in before
     ]
     failed = {
-        key: structs.replace(item, kind="fail", reason=taken[key].reason)
+        key: structs.replace(item, kind="fail", reason=before[key].reason)
         for key, (item, resolved) in _resolved(planning, repeated).items()
-        if is_untold(taken[key].reason)
-        or sent_before(taken[key], item.draft, resolved)
+        if is_in_doubt(before[key].reason)
+        or sent_before(before[key], item.draft, resolved)
     }
     return [failed.get(item.draft.key, item) for item in decided]
-
-
-def sent_before(entry: Entry, draft: Draft, resolved: Resolved) -> bool:
-    """Whether a write sent what a draft says, or what the account has the fields for."""
-    return digest(entry.draft) in (draft.digest, digest(resolved.effective))
 
 
 def _decided(
@@ -512,11 +485,13 @@ def make_plan(
     objects: Sequence[ObjectMapping],
     whole: bool = False,
     only_failed: bool = False,
+    yes: bool = False,
 ) -> Plan:
     """Plan these objects anew and keep every change; what they come to.
 
     `whole` says that the drafts are those of everything: only then a row without a draft is one
-    whose record has left. With `only_failed`, just the records whose last attempt failed.
+    whose record has left. With `only_failed`, just the records whose last attempt failed; with
+    `yes`, also those that may have made a row.
     """
     made_at = run.clock.now()
     last = _begin(run, objects, whole)
@@ -524,5 +499,5 @@ def make_plan(
         names = objects_with(connection, ["adopted"]) - {DEFINITIONS, PIPELINES}
     search = Search(run, foreseen(run), ours=bool(names))
     for mapping in objects:
-        plan_object(search, mapping, whole, only_failed, last)
+        plan_object(search, mapping, whole, only_failed, last, yes)
     return summed_up(run, objects, made_at)

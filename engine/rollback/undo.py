@@ -33,7 +33,7 @@ from engine.load.standing import STANDS, as_before, prove_deletions
 from engine.load.writes import RESTORED, Outcome, Write
 from engine.plan.adopt import ADOPTING, REOPENED
 from engine.plan.diff import version
-from engine.plan.make import NEAR
+from engine.plan.doubt import NEAR
 from engine.rollback.retained import Retained, RowId, find_retained
 from engine.session import Run, stage
 from engine.store.changes import forget_left_out

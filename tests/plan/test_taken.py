@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.destination.resolve import Resolved
-from engine.plan.make import sent_before
+from engine.plan.doubt import sent_before
 from engine.store.journal import Entry
 from engine.store.links import Draft
 from engine.values import digest

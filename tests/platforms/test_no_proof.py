@@ -84,14 +84,19 @@ def test_a_row_in_doubt_that_was_altered_is_not_made_twice(
     assert attention(report) == {("contacts", f"people/{n}") for n in (1, 2, 3)}
     assert "may be there with other values: 1001" in texts(report)
 
-    trial.run("--yes", code=1)
-    assert len(rows) == 3
+    assert "`etl run SPEC --failed --yes` sends it once more" in texts(report)
+
+    for words in ((), ("--failed",)):
+        trial.run(*words, code=1)
+        assert len(rows) == 3
     people = trial.platform.tables["people"]
     first = next(row for row in rows if row["phone"] == people[0]["phone"])
     first |= {name: people[0][name] for name in ("name", "email")}
     rows.remove(next(row for row in rows if row["phone"] == people[1]["phone"]))
-    trial.run("--yes", code=1)
+    trial.run(code=1)
     assert len(rows) == 3 and set(trial.links("contacts")) >= {"people/1", "people/2"}
+    trial.run("--failed", "--yes", code=None)
+    assert len(rows) == 4 and len(trial.links("contacts")) == 3
 
 
 @pytest.mark.parametrize("words", [(), ("--failed",)], ids=["run", "failed"])
@@ -147,7 +152,7 @@ def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(
     trial.platform.before.append(hook)
     report = trial.full(code=1)
     assert ("contacts", "people/3") in attention(report) and "may be there with other values: 500" in texts(report)
-    trial.run("--yes", code=1)
+    trial.run(code=1)
     assert sorted(row["name"] for row in trial.platform.tables["contacts"]) == ["P1", "P2", "P3", "P4", "P5"]
     undone = trial.etl("rollback", "--yes", "--json", code=1).data()
     assert ("contacts", "people/3") in {(name, key) for name, key, _ in undone["kept"]}

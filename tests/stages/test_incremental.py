@@ -25,7 +25,8 @@ from engine.language.dependencies import needed
 from engine.language.model import Const, Expr, First, Lookup
 from engine.mapping.draft import transform
 from engine.mapping.evaluate import FALLBACK
-from engine.plan.make import TAKEN, make_plan
+from engine.plan.doubt import TAKEN
+from engine.plan.make import make_plan
 from engine.session import Run, wire
 from engine.store.changes import changes_of
 from engine.store.links import (
