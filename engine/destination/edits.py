@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import structs
 
 from engine.destination.resolve import resolve
-from engine.destination.rows import Row, RowCodec, codec_now
+from engine.destination.rows import (
+    Row,
+    RowCodec,
+    codec_now,
+    load_definitions,
+)
 from engine.destination.written import bodies_written, linked_ids
 from engine.extract.records import rows_now
 from engine.language.model import ObjectMapping
@@ -43,7 +50,7 @@ def edit_of(
     """Why a row of ours counts as edited, or ""."""
     seen, touched = link.extra.get("seen"), link.extra.get("touched")
     mapping = run.spec.objects.get(link.object)
-    if not touched and _is_as_left(connection, codec, link, row):
+    if not touched and _is_as_left(run, connection, codec, link, row):
         return ""
     changed = mapping and changed_fields(
         run, connection, codec, mapping, link, row
@@ -56,23 +63,47 @@ def edit_of(
 
 
 def _is_as_left(
-    connection: sa.Connection, codec: RowCodec, link: Link, row: Row
+    run: Run, connection: sa.Connection, codec: RowCodec, link: Link, row: Row
 ) -> bool:
     """Whether a row has the fingerprint of our last write, but for what refers to rows that people
-    merged into others: that is the merge, and no edit of this row.
+    merged into others, and for fields that they deleted: neither is an edit of this row.
     """
     seen = link.extra.get("seen")
     if seen is None or codec.is_unchanged(seen, row):
         return seen is not None
 
-    before = dict(row)
+    before = _before_merges(connection, link, row)
+    if codec.is_unchanged(seen, before):
+        return True
+    every = load_definitions(connection, deleted=True)
+    whole = replace(codec, definitions=every)
+    gone = [
+        name for name in link.written if whole.code(name) != codec.code(name)
+    ]
+    mapping = run.spec.objects.get(link.object)
+    if not gone or mapping is None:
+        return False
+
+    ids = linked_ids(run, connection)
+    sent = resolve(link.written, mapping, run.spec, whole, ids).body
+    for name in gone:
+        value = link.stored.get(name, whole.get(sent, name))
+        whole.put(before, name, value)
+    return whole.is_unchanged(seen, before)
+
+
+def _before_merges(
+    connection: sa.Connection, link: Link, row: Row
+) -> dict[str, Any]:
+    """A copy of a row that refers to the rows that were merged into those it refers to now."""
+    before = deepcopy(dict(row))
     for target, value in link.written.items():
         for symbol in links_in(value) if target in row else ():
             other = link_of(connection, *symbol)
             if other and other.origin == MERGED:
                 ids = (other.dest_id, other.extra[MERGED])
                 before[target] = _moved_back(before[target], *ids)
-    return codec.is_unchanged(seen, before)
+    return before
 
 
 def _moved_back(value: Any, survivor: str, gone: str) -> Any:
@@ -118,7 +149,9 @@ def note_edit(
     """Keep that people changed a row, and which of our fields: after a write its fingerprint is
     another, and holds their values as well.
     """
-    if "seen" not in link.extra or _is_as_left(connection, codec, link, row):
+    if "seen" not in link.extra or _is_as_left(
+        run, connection, codec, link, row
+    ):
         return
     known = link.extra.get("touched", ())
     mapping = run.spec.objects.get(link.object)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -26,9 +26,8 @@ from engine.values import as_list, digest, is_empty
 Row = Mapping[str, Any]
 Reference = tuple[str, str, str]  # field or code, resource, id
 
-_FORM = (
-    "2:"  # how a fingerprint is made; those of stores of version 1 have no mark
-)
+# how a fingerprint is made; those of stores of version 1 have no mark
+_FORM, _SECOND = "3:", "2:"
 # where a reference holds its id
 _ID_NAMES = ("id", "value", "_id", "uuid", "key", "data")
 # ... or the address that ends with it
@@ -48,12 +47,14 @@ Definitions = Mapping[
 
 
 def load_definitions(
-    connection: sa.Connection,
+    connection: sa.Connection, deleted: bool = False
 ) -> dict[tuple[str, str], Definition]:
-    """The account's field codes and option ids that the store knows and people have not deleted."""
+    """The account's field codes and option ids that the store knows; those that people have
+    deleted only if these are wanted, too.
+    """
     found = {}
     for key, link in links_of(connection, DEFINITIONS).items():
-        if not link.extra.get(DELETED):
+        if deleted or not link.extra.get(DELETED):
             resource, _, target = key.partition(".")
             options = link.extra.get("options", {})
             found[resource, target] = Definition(link.dest_id, options)
@@ -106,10 +107,7 @@ class RowCodec:
     def _customs(self) -> Iterator[tuple[str, str]]:
         """The resource's custom fields as targets, and what the account calls them."""
         for (resource, target), item in self.definitions.items():
-            is_ours = resource == self.resource.name and self.is_custom(target)
-            # fingerprints in stores leave out those that are named like built-in fields
-            name = target.removeprefix("custom.")
-            if is_ours and name not in self.resource.fields:
+            if resource == self.resource.name and self.is_custom(target):
                 yield target, item.code
 
     def is_custom(self, target: str) -> bool:
@@ -321,7 +319,23 @@ class RowCodec:
         """Whether a row still has the fingerprint that was taken of it."""
         if seen.startswith(_FORM):
             return seen == self.fingerprint(row)
+        if seen.startswith(_SECOND):
+            return seen == _SECOND + digest(
+                self._without_namesakes()._held(row)
+            )
         return seen == self._first_fingerprint(row)
+
+    def _without_namesakes(self) -> RowCodec:
+        """The codec without the custom fields that are named like built-in ones, as fingerprints
+        were once made.
+        """
+        builtin = {f"custom.{name}" for name in self.resource.fields}
+        kept = {
+            place: item
+            for place, item in self.definitions.items()
+            if place[1] not in builtin
+        }
+        return replace(self, definitions=kept)
 
     def _first_fingerprint(self, row: Row) -> str:
         """As stores of version 1 made it: custom fields in a plain container only."""

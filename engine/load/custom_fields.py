@@ -117,6 +117,13 @@ def survey(run: Run, remake: bool = False) -> Survey:
     return found
 
 
+def note_deleted(run: Run) -> None:
+    """Note which custom fields people have deleted; the destination is only read."""
+    for one in _each(_survey(run)):
+        if isinstance(one.decision, Deleted):
+            _miss(run, one)
+
+
 def _keep_found(run: Run, found: Survey) -> None:
     """Keep what the account has and the store does not know yet: the plan needs codes and ids."""
     for one in _each(found):

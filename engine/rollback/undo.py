@@ -26,6 +26,7 @@ from engine.destination.natural_key import defining
 from engine.destination.resolve import sent_as
 from engine.destination.rows import Row, RowCodec, codec_now
 from engine.language.compile import PIPELINES
+from engine.load.custom_fields import note_deleted
 from engine.load.deliver import deliver
 from engine.load.outcomes import settle_ages
 from engine.load.reconcile import check_unconfirmed, live_rows, reconcile
@@ -115,6 +116,7 @@ def rollback(
             check_unconfirmed(run, name)
         settle_ages(run, list(run.migration.destination.resources))
     before = run.destination.limiter.cost
+    note_deleted(run)
     retained = _retained(run, of_run, force)
     work = _Undoing(
         run, of_run, force, dry, retained, followed=set(retained.kept)

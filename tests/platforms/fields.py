@@ -104,8 +104,10 @@ def delete_field(platform: Platform, label: str) -> None:
     """People delete a field, and its values go with it."""
     gone = field(platform, label)
     platform.tables[TABLE].remove(gone)
-    for row in platform.tables["contacts"]:
+    held = list(platform.tables["contacts"])
+    for row in held:
         row.pop(gone["id"], None)
+        held += [value for value in row.values() if isinstance(value, dict)]
 
 
 def values(platform: Platform, label: str, container: str = "") -> dict[str, Any]:

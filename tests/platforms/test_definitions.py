@@ -415,3 +415,23 @@ def test_options_that_cannot_be_taken_away_are_kept(serve: Serve, tmp_path: Path
     undone = trial.etl("rollback", "--yes", "--json", code=1).data()
     assert ["", "contacts.custom.tier", "the destination takes no options away"] in undone["kept"]
     assert trial.platform.tables["contacts"] == []
+
+
+BEFORE_ROLLBACK: dict[str, tuple[tuple[str, ...], ...]] = {"at once": (), "a delta": (("run", "--delta"),)}
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("commands", BEFORE_ROLLBACK.values(), ids=BEFORE_ROLLBACK)
+def test_a_deleted_field_keeps_no_row_in_a_rollback(
+    commands: tuple[tuple[str, ...], ...], container: str, serve: Serve, tmp_path: Path
+) -> None:
+    """That its values went with it is no edit of the rows; an edit of another field is one."""
+    trial = members(serve, tmp_path, container)
+    platform = trial.platform
+    trial.full(code=0)
+    delete_field(platform, "Tax id")
+    for words in commands:
+        trial.etl(*words)
+    platform.tables["contacts"][0]["name"] += " (spoke to her)"
+    trial.rollback()
+    assert [row["name"] for row in platform.tables["contacts"]] == ["Person 1 (spoke to her)"]
