@@ -4,6 +4,7 @@ deleted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -13,13 +14,13 @@ from msgspec import structs
 from engine.connector.model import Operation, Resource
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
 from engine.extract.records import (
+    Keyed,
     alive,
     cursors_of,
     entries,
     filtered,
     is_deleted,
     keyed,
-    moment_in,
     proving,
     reaches,
     report,
@@ -48,12 +49,14 @@ from engine.store.records import (
     stream_unlisted,
     tally_of,
 )
-from engine.values import Names
+from engine.values import Names, Row, digest, id_in, is_empty, well_formed
 
 # seconds: what is listed from now on is later than what was, whatever our clock says
 TICK = 0.001
 MANY = 0.5  # share of a collection whose deletion at once is taken for a fault
 FEW = 10  # rows of a collection or an object that are no reason to ask
+# rows that a reading asks for by themselves, where they came without a field
+ALONE = 20
 
 How = Literal["filter", "newest first", "full", "id sets", "page"]
 
@@ -66,7 +69,7 @@ class Changes(msgspec.Struct, frozen=True):
     changed: int = 0
     new: int = 0
     deleted: int = 0
-    # rows that came as they were, but without some of their fields, and one of these
+    # rows that came without some of their fields and are not taken, and one of these
     cut: tuple[tuple[str, str], ...] = ()
 
     def plus(self, other: Changes) -> Changes:
@@ -196,7 +199,7 @@ def _take(
     changes, tally = Changes(name, how), Tally(stamp=earlier.stamp)
     resource = run.collection(name)
     params = filtered(resource.listing, since) if how == "filter" else {}
-    newest_first = how == "newest first"
+    newest_first, alone = how == "newest first", 0 if how != "full" else None
     for page in run.source.pages(
         name, params, newest_first=newest_first, doubts=True
     ):
@@ -206,20 +209,19 @@ def _take(
             doubt = "an answer had no body, though rows were there before"
             page = structs.replace(page, doubt=doubt)
 
-        living = alive(run, name, page.rows)
-        found = keyed(run, name, living, cursor.rows)
-        every = found
-        if len(living) < len(page.rows):
-            every = keyed(run, name, page.rows, cursor.rows)
-        shown = {record.key for record in every.records}
-        deleted = shown - {record.key for record in found.records}
-        unproven = tuple(one for one in earlier.newest if one[1] not in shown)
+        listed = _listed(run, cursor, page.rows, alone)
+        alone = listed.alone
+        unproven = tuple(
+            one for one in earlier.newest if one[1] not in listed.shown
+        )
         earlier = structs.replace(earlier, newest=unproven)
         ended = page.last or (
             newest_first and reaches(page.rows, resource.modified, since)
         )
         with run.store.begin() as connection:
-            tally = tallied(connection, resource, tally, page, found, started)
+            tally = tallied(
+                connection, resource, tally, page, listed.found, started
+            )
             moved = structs.replace(
                 cursor,
                 rows=cursor.rows + changes.new,
@@ -227,9 +229,7 @@ def _take(
             )
             if ended and not tally.doubts:
                 moved = structs.replace(moved, started=started)
-            staged = _stage(
-                run, connection, fields, moved, found.records, deleted
-            )
+            staged = _stage(run, connection, fields, moved, listed)
             changes = changes.plus(staged)
             if ended or tally.doubts:
                 _remember(connection, name, how, tally, earlier)
@@ -238,22 +238,87 @@ def _take(
     return changes
 
 
+class _Listed(msgspec.Struct, frozen=True):
+    """What one page of a list shows: the rows that are there, the keys of these and of those that
+    say they are deleted, and a field that a row must have and came without; how many rows the
+    reading has asked for by themselves, None where it is no reading of changes.
+    """
+
+    found: Keyed
+    shown: frozenset[str]
+    alone: int | None
+    cut: dict[str, str] = {}
+
+
+def _listed(
+    run: Run, cursor: Cursor, rows: Sequence[Row], alone: int | None
+) -> _Listed:
+    name = cursor.collection
+    living = alive(run, name, rows)
+    found = every = keyed(run, name, living, cursor.rows)
+    if len(living) < len(rows):
+        every = keyed(run, name, rows, cursor.rows)
+    shown = frozenset(record.key for record in every.records)
+    listed = _Listed(found, shown, alone)
+    return listed if alone is None else _filled(run, name, listed, alone)
+
+
+def _filled(run: Run, name: str, listed: _Listed, alone: int) -> _Listed:
+    """A page with the fields that rows came without as each row shows them by itself, for a list of
+    what has changed may show just a part of each; where they are many, all are left as they are.
+    """
+    resource, records = run.collection(name), []
+    with run.store.begin() as connection:
+        before = many(connection, list(listed.shown))
+    lacking = _lacking(resource, before, listed.found.records)
+    cut = {key: names[0] for key, names in lacking.items()}
+    alone += len(cut)
+    if alone > ALONE or "read" not in resource.operations:
+        return structs.replace(listed, cut=cut)
+
+    for record in listed.found.records:
+        names = lacking.get(record.key, ())
+        whole = run.source.read(name, id_in(record.key)) if names else None
+        if whole is not None:
+            del cut[record.key]
+            told = {one: whole[one] for one in names if one in whole}
+            body = {**record.body, **well_formed(told)}
+            record = structs.replace(record, body=body, digest=digest(body))
+        records.append(record)
+    found = structs.replace(listed.found, records=records)
+    return structs.replace(listed, found=found, alone=alone, cut=cut)
+
+
+def _lacking(
+    resource: Resource, before: Mapping[str, Record], found: Iterable[Record]
+) -> dict[str, list[str]]:
+    """The fields that rows came without and that held something when they were last seen."""
+    lacking = {}
+    for record in found:
+        had = before[record.key].body if record.key in before else {}
+        lost = had.keys() - record.body.keys() - {*resource.listing.detail}
+        if names := sorted(one for one in lost if not is_empty(had[one])):
+            lacking[record.key] = names
+    return lacking
+
+
 def _stage(
     run: Run,
     connection: sa.Connection,
     fields: Names,
     cursor: Cursor,
-    found: list[Record],
-    deleted: set[str],
+    listed: _Listed,
 ) -> Changes:
     """One page's rows that are new or changed; those that say they are deleted are marked."""
-    before = many(connection, [*deleted, *(record.key for record in found)])
+    found = listed.found.records
+    deleted = listed.shown - {record.key for record in found}
+    before = many(connection, list(listed.shown))
     fresh, edited, changed = {}, {}, 0
     for record in found:
         earlier = before.get(record.key)
         if earlier is None:
             fresh[record.key] = record
-        elif earlier.digest != record.digest:
+        elif earlier.digest != record.digest and record.key not in listed.cut:
             edited[record.key] = record
             changed += 1
 
@@ -265,24 +330,10 @@ def _stage(
     note_listed(connection, [record.key for record in found], cursor.read_at)
     mark_gone(connection, sorted(deleted))
     known = deleted & before.keys()
-    cut = tuple(
-        (key, lacking[0])
-        for key, record in edited.items()
-        if (lacking := _lacking(resource, before[key], record))
-    )
+    cut = tuple(listed.cut.items())
     return Changes(
         cursor.collection, "page", changed, len(fresh), len(known), cut
     )
-
-
-def _lacking(resource: Resource, before: Record, now: Record) -> list[str]:
-    """The fields without which a row came that nobody has changed since: a list may show just a
-    part of each row.
-    """
-    stamps = {moment_in(one, resource.modified) for one in (before, now)}
-    if len(stamps) > 1 or None in stamps or resource.listing.detail:
-        return []
-    return sorted(before.body.keys() - now.body.keys())
 
 
 def _remember(

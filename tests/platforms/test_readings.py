@@ -636,14 +636,12 @@ def test_a_filter_by_days_reaches_back_a_day(serve: Serve, tmp_path: Path) -> No
     assert told <= f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
 
 
-def test_a_filter_that_shows_a_part_of_each_row_is_not_used(serve: Serve, tmp_path: Path) -> None:
-    """Rows that nobody has changed and that come without a field prove it: all rows are read, nothing is emptied, and
-    the run says so.
-    """
-    made = trial(serve, tmp_path, numbered(3, updated=stamp(timedelta(0), ago=60), nick="N"), since="since")
-    path = tmp_path / "source.yaml"
+def in_part(serve: Serve, folder: Path, count: int) -> Project:
+    """People with a nickname, which the list leaves out where it is asked for what has changed."""
+    made = trial(serve, folder, numbered(count, updated=stamp(timedelta(0), ago=60), nick="N"), since="since")
+    path = folder / "source.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace('"name": "text"', '"name": "text", "nick": "text"', 1), encoding="utf-8")
-    there = tmp_path / "destination.yaml"
+    there = folder / "destination.yaml"
     there.write_text(there.read_text(encoding="utf-8").replace('"fields": {', '"fields": {"nick": {"type": "text", "empty": "as_null"}, ', 1), encoding="utf-8")
     spec = made.spec()
     spec["objects"]["contacts"]["fields"]["nick"] = "nick"
@@ -657,12 +655,52 @@ def test_a_filter_that_shows_a_part_of_each_row_is_not_used(serve: Serve, tmp_pa
 
     made.platform.before.append(listing(sparse))
     made.full(code=0)
-    report = made.delta(code=1)
-    assert [row["nick"] for row in made.platform.tables["contacts"]] == ["N"] * 3
-    assert "or some of their fields, such as people/" in texts(report)
+    return made
+
+
+def nicks(trial: Project) -> list[str]:
+    """The nicknames that the destination has."""
+    return [row.get("nick") for row in trial.platform.tables["contacts"]]
+
+
+def test_a_filter_that_shows_a_part_of_each_row_is_not_used(serve: Serve, tmp_path: Path) -> None:
+    """Many rows that come without a field prove it: all rows are read, nothing is emptied, and the run says so."""
+    made = in_part(serve, tmp_path, 22)
     made.platform.tables["people"][0] |= {"name": "Changed 1", "updated": stamp(timedelta(0))}
+    report = made.delta(code=1)
+    assert nicks(made) == ["N"] * 22 and "Changed 1" in names(made)
+    assert "or some of their fields, such as people/" in texts(report)
+    made.platform.tables["people"][1] |= {"name": "Changed 2", "updated": stamp(timedelta(0))}
     made.delta("--yes", code=1)
-    assert [row["nick"] for row in made.platform.tables["contacts"]] == ["N"] * 3 and "Changed 1" in names(made)
+    assert nicks(made) == ["N"] * 22 and "Changed 2" in names(made)
+
+
+def test_a_row_that_came_in_part_is_read_by_itself(serve: Serve, tmp_path: Path) -> None:
+    """What a list of changes leaves out is not emptied; what the row does not show by itself is."""
+    made = in_part(serve, tmp_path, 3)
+    people = made.platform.tables["people"]
+    people[0] |= {"name": "Changed 1", "updated": stamp(timedelta(0))}
+    people[1] |= {"nick": "M", "updated": stamp(timedelta(0))}
+    people[2]["updated"] = stamp(timedelta(0))
+    del people[2]["nick"]
+    assert made.delta(code=0)["verdict"]["updated"] == 3
+    assert nicks(made) == ["N", "M", None] and "Changed 1" in names(made)
+    assert made.delta(code=0)["verdict"]["updated"] == 0
+
+
+def test_rows_in_part_are_not_taken_by_a_run_that_ends_early(serve: Serve, tmp_path: Path) -> None:
+    """The list as a whole cannot be read just then: the rows stay as they were until it can."""
+    made = in_part(serve, tmp_path, 22)
+    busy = [True]
+
+    def whole(_: Platform, request: Request) -> Answer | None:
+        return None if "since" in request.query or not busy[0] else Answer(403, {"error": "not now"})
+
+    made.platform.before.insert(0, listing(whole))
+    made.etl("run", "--delta", "--yes")
+    busy[0] = False
+    made.delta("--yes", code=None)
+    assert nicks(made) == ["N"] * 22
 
 
 def test_the_filter_of_a_delta_does_not_bind_the_first_reading(serve: Serve, tmp_path: Path) -> None:
