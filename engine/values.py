@@ -24,9 +24,8 @@ import msgspec
 Json = Any
 Segments = tuple[str | int, ...]
 Names = tuple[str, ...]
-Row = Mapping[
-    str, Any
-]  # a row as a platform shows it, a body, any other JSON object
+# a row as a platform shows it, a body, any other JSON object
+Row = Mapping[str, Any]
 K = TypeVar("K")
 T = TypeVar("T")
 

@@ -42,9 +42,8 @@ class Goal:
     until: float = 0.0  # no turn begins after it; 0 for no end
     window: str = ""  # 22:00-06:00, UTC
     yes: bool = False  # a surprising plan is carried out, too, by one turn
-    remake_fields: bool = (
-        False  # fields that people have deleted are made anew, by one turn
-    )
+    # fields that people have deleted are made anew, by one turn
+    remake_fields: bool = False
     refresh: bool = False  # what was read is read again, by one turn
     good: bool = False  # whether its last turn was
     failed: int = 0  # the code that failures in a row are counted of

@@ -29,9 +29,8 @@ class Forecast:
 
     calls: int
     uses: tuple[Use, ...]
-    days: tuple[
-        tuple[int, float], ...
-    ]  # migrations that write, and their calls, day by day
+    # migrations that write, and their calls, day by day
+    days: tuple[tuple[int, float], ...]
 
 
 def added_up(plans: Plans) -> Forecast:

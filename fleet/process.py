@@ -24,9 +24,8 @@ REASON = 2000  # characters
 
 T = TypeVar("T")
 Said = Mapping[str, Any]
-Hear = Callable[
-    [Said], Awaitable[str]
-]  # what a turn says; what speaks against it
+# what a turn says; what speaks against it
+Hear = Callable[[Said], Awaitable[str]]
 # of a look at a turn; `is lost` is one that was taken for dead
 Found = Literal["goes on", "is over", "is lost", "unknown"]
 

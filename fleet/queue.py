@@ -41,9 +41,8 @@ DATABASE_ERRORS = (
 
 Tell = Callable[[str], None]
 Hear = Callable[[News], None]
-Work = Callable[
-    [str, int], Awaitable[None]
-]  # the migration's name, and the job
+# the migration's name, and the job
+Work = Callable[[str, int], Awaitable[None]]
 
 
 class Again(Exception):

@@ -24,9 +24,8 @@ ENDS = 30.0  # within which a turn has to record its calls in flight; then it is
 # for its turns have their files there
 PARTING = 60.0
 TAKES = 30.0  # within which a command has to print the secrets of a turn, before it has a process
-LINGERS = (
-    1.0  # a command that was killed, for what it has started may outlive it
-)
+# a command that was killed, for what it has started may outlive it
+LINGERS = 1.0
 SLICE = 1800.0  # of a turn, after which it makes room for others that wait
 
 # -- the store's lease

@@ -87,9 +87,8 @@ class Worker:
     secrets: Secrets
     concurrency: int
     tell: Tell
-    notify: str = (
-        ""  # a command or an address that hears what people should know
-    )
+    # a command or an address that hears what people should know
+    notify: str = ""
     name: str = field(
         default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}"
     )

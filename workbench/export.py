@@ -24,9 +24,8 @@ from engine.store.links import all_findings, links_of, stream_drafts
 from engine.store.records import many
 from engine.values import well_formed
 
-petl.config.failonerror = (
-    True  # a conversion that fails must not become an empty cell
-)
+# a conversion that fails must not become an empty cell
+petl.config.failonerror = True
 
 LOG = (
     "when",

@@ -122,9 +122,8 @@ class _Edit:
 
     line: int  # the lines are put before this one, counted from 0
     column: int  # and their keys begin here
-    brace: tuple[int, int] | None = (
-        None  # of a mapping in braces: where it closes
-    )
+    # of a mapping in braces: where it closes
+    brace: tuple[int, int] | None = None
     empty: bool = False
     live: bool = True
     order: tuple[int, int] = (0, 0)

@@ -74,9 +74,8 @@ class _Problem(msgspec.Struct, frozen=True):
     mapping: Keys = ()  # for faults of keys: the mapping they are or should be in
     # the key that should be there, or several of which one should
     missing: frozenset[str] = frozenset()
-    guess: str | None = (
-        None  # for an unknown key: what was probably meant, or ""
-    )
+    # for an unknown key: what was probably meant, or ""
+    guess: str | None = None
     crowded: bool = False  # the mapping has more keys than it may
 
 

@@ -45,9 +45,8 @@ class FieldType(msgspec.Struct, frozen=True):
     required: bool = False
     writable: bool = True
     max: int | None = None
-    options: str = (
-        ""  # enum: where its options are kept, "fields-resource/field-code"
-    )
+    # enum: where its options are kept, "fields-resource/field-code"
+    options: str = ""
     one_of: tuple[str, ...] = ()
     # plan -> those that are all it takes there
     one_of_plan: Mapping[str, Sequence[str]] = {}
@@ -82,9 +81,8 @@ class Bulk(msgspec.Struct, frozen=True):
     """How several rows travel in one call: see engine/connector/bulk.py."""
 
     most: int
-    rows: str = (
-        ""  # where the list stands in the body; "" = the body is the list
-    )
+    # where the list stands in the body; "" = the body is the list
+    rows: str = ""
     more: Mapping[str, Any] = {}  # what else the body holds
     item: Any = {}  # what goes with each row
     wrap: str = ""  # where the row stands in its item
@@ -132,16 +130,14 @@ class Operation(msgspec.Struct, frozen=True):
     etag: str = ""  # read only: field that takes the ETag header of the answer
     # update only: what is not sent is emptied, so everything is sent
     whole: bool = False
-    select: str = (
-        ""  # where the row or rows stand in the answer; "" = the whole body
-    )
+    # where the row or rows stand in the answer; "" = the whole body
+    select: str = ""
     # extra limits this call counts against, besides the general ones
     limits: tuple[str, ...] = ()
     omit: tuple[str, ...] = ()  # fields this call does not take
     ids: str = ""  # list only: parameter that takes a comma list of ids
-    ids_of: str = (
-        ""  # the field those ids are of, where it is not the row's own
-    )
+    # the field those ids are of, where it is not the row's own
+    ids_of: str = ""
     ids_form: str = "{}"  # the text around the list of ids
     ids_max: int = 100
     since: str = ""  # list only: parameter for "changed since"
@@ -150,21 +146,18 @@ class Operation(msgspec.Struct, frozen=True):
     since_zone: str = "UTC"  # the zone by whose clock the moment is written
     # what is sent with `since`, and only then
     since_params: Mapping[str, Any] = {}
-    stable: bool = (
-        False  # list only: the order stays the same while people work
-    )
+    # list only: the order stays the same while people work
+    stable: bool = False
     # list only: the resource whose rows each have a list of their own ...
     parent: str = ""
     parent_id: str = ""  # ... and the field that holds which of them it was
     # ... and whether a parent without such rows is answered as one that is not there
     missing_if_empty: bool = False
     newest_first: Mapping[str, Any] = {}
-    detail: tuple[
-        str, ...
-    ] = ()  # list only: fields that only the row's own read holds
-    filters: tuple[
-        str, ...
-    ] = ()  # list only: fields that can be asked for by equality
+    # list only: fields that only the row's own read holds
+    detail: tuple[str, ...] = ()
+    # list only: fields that can be asked for by equality
+    filters: tuple[str, ...] = ()
     # its answers may hold a secret: of a refusal nothing is shown but what stands at `message`
     quiet: bool = False
 
@@ -222,18 +215,15 @@ class CustomFields(msgspec.Struct, frozen=True):
     name: str
     type: str
     types: Mapping[str, str]  # our type word -> the platform's
-    container: str = (
-        ""  # where the values stand in a record; "" = flat on the record
-    )
+    # where the values stand in a record; "" = flat on the record
+    container: str = ""
     options: str = ""  # where a definition lists its options
     option_label: str = "label"
     option_id: str = "id"
-    own: str = (
-        ""  # the definition's key that says whether people made the field
-    )
-    demanded: str = (
-        ""  # the definition's key that says whether people demand the field
-    )
+    # the definition's key that says whether people made the field
+    own: str = ""
+    # the definition's key that says whether people demand the field
+    demanded: str = ""
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = {}
 
@@ -261,9 +251,8 @@ class Resource(msgspec.Struct, frozen=True):
     created: str = ""
     # fields that distinguish our own rows where no key field exists
     recognise: tuple[str, ...] = ()
-    cascades: bool = (
-        False  # whether deleting a row deletes the rows that refer to it
-    )
+    # whether deleting a row deletes the rows that refer to it
+    cascades: bool = False
     deleted: str = ""  # field that says a row read by id is deleted
     # plan -> how many an account may have in all; "*" = any plan
     most: Mapping[str, int] = {}
@@ -510,9 +499,8 @@ class Users(msgspec.Struct, frozen=True):
     resource: str
     email: str
     active: str = ""
-    name: tuple[
-        str, ...
-    ] = ()  # the fields of a person's name, joined by spaces
+    # the fields of a person's name, joined by spaces
+    name: tuple[str, ...] = ()
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -523,9 +511,8 @@ class Connection(msgspec.Struct, frozen=True):
     auth: Mapping[str, Any]
     secret_env: str
     check: Operation
-    account: str = (
-        ""  # where the answer to it names the account; "" where it does not
-    )
+    # where the answer to it names the account; "" where it does not
+    account: str = ""
     headers: Mapping[str, str] = {}
     timeout: float = 60.0
     # an answer that takes longer in all is given up; 0 = four times `timeout`

@@ -184,9 +184,8 @@ class _Ties(msgspec.Struct):
 
     pager: Pager
     tied: bool = False  # rows may share one
-    alone: str = (
-        ""  # the doubt of a page of one value, where further rows follow
-    )
+    # the doubt of a page of one value, where further rows follow
+    alone: str = ""
     doubt: str = ""  # what is in doubt by now
     longest: int = 0  # rows of the longest page that the walk went back from
 
@@ -244,9 +243,8 @@ class Count(msgspec.Struct):
     pages: int = 0  # with rows in them
     full: bool = False  # a page was as long as asked for
     longest: int = 0  # rows of the longest page that the next one went on from
-    level: bool = (
-        False  # a full page ends at a round total, which may be capped
-    )
+    # a full page ends at a round total, which may be capped
+    level: bool = False
     promised: bool = False  # the page before said that there is more
     idle: int = 0  # empty pages, one after the other
     stale: int = 0  # pages without a new id, one after the other

@@ -157,9 +157,8 @@ class RateLimiter(msgspec.Struct):
     limits: tuple[Limit, ...]
     plan: str
     seats: int
-    reserve: float = (
-        0.0  # share of every limit left to other programs on the same key
-    )
+    # share of every limit left to other programs on the same key
+    reserve: float = 0.0
     clock: Clock = msgspec.field(default_factory=Clock)
     wait_for_day: bool = False
     # is told once of each wait: the limit, and the seconds it will take

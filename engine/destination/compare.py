@@ -39,9 +39,8 @@ class Action(Enum):
 
     NOTHING = "nothing"
     SEND = "send"
-    CONFLICT = (
-        "conflict"  # people changed it, and the spec keeps what people do
-    )
+    # people changed it, and the spec keeps what people do
+    CONFLICT = "conflict"
     STUCK = "stuck"  # it is to be emptied, and the platform cannot
 
 

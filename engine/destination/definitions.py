@@ -23,9 +23,8 @@ from engine.store.links import DEFINITIONS, Link, links_of
 from engine.values import dig, grouped, is_empty, is_yes, segments
 
 TEXT = FieldType("text")
-DELETED = (
-    "gone"  # the key in a link's extra: people have deleted the definition
-)
+# the key in a link's extra: people have deleted the definition
+DELETED = "gone"
 
 Row = Mapping[str, Any]
 
@@ -228,9 +227,8 @@ def name_of(custom: CustomFields, row: Row) -> str:
 class Options(msgspec.Struct, frozen=True):
     """The options of a field: which one each label stands for, and what is still to be done."""
 
-    ids: Mapping[
-        str, Any
-    ]  # label -> id: the account's labels, and over them ours
+    # label -> id: the account's labels, and over them ours
+    ids: Mapping[str, Any]
     names: Mapping[str, str]  # id -> its label in the account
     ours: frozenset[str]  # the labels that a spec has asked for
     missing: tuple[str, ...]  # labels to add

@@ -241,9 +241,8 @@ _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DATE = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})")
 _LONGEST = 300  # characters of a text that may be a number
 _DAYS = 31  # what is more than that in a date is its year
-_FEWEST_DIGITS = (
-    6  # a phone number shorter than this is compared as it is written
-)
+# a phone number shorter than this is compared as it is written
+_FEWEST_DIGITS = 6
 _ROUNDING = 0.005
 
 

@@ -41,9 +41,8 @@ class Definition(msgspec.Struct, frozen=True):
     options: Mapping[str, Any] = {}
 
 
-Definitions = Mapping[
-    tuple[str, str], Definition
-]  # (resource, target) -> definition
+# (resource, target) -> definition
+Definitions = Mapping[tuple[str, str], Definition]
 
 
 def load_definitions(
@@ -67,12 +66,10 @@ class RowCodec:
 
     resource: Resource
     definitions: Definitions
-    id_names: Mapping[
-        str, str
-    ]  # resource -> the field its rows have their id in
-    empty_values: Sequence[
-        Any
-    ] = ()  # how the platform says that a field is empty
+    # resource -> the field its rows have their id in
+    id_names: Mapping[str, str]
+    # how the platform says that a field is empty
+    empty_values: Sequence[Any] = ()
     _bare: dict[str, bool] = field(
         default_factory=dict, compare=False, repr=False
     )

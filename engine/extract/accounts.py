@@ -18,9 +18,8 @@ from engine.session import Run
 from engine.store.tables import recall, remember
 from engine.values import Row
 
-OWNER = (
-    "migration"  # the name in `meta` of the migration that a store belongs to
-)
+# the name in `meta` of the migration that a store belongs to
+OWNER = "migration"
 
 
 def belongs(run: Run, rebind: bool = False) -> None:

@@ -54,9 +54,8 @@ class Lookup(msgspec.Struct, frozen=True):
 
     objects: Names
     by: Expr
-    on: str = (
-        ""  # field of the target's records that must equal `by`; "" = their key
-    )
+    # field of the target's records that must equal `by`; "" = their key
+    on: str = ""
     on_miss: str = "report"  # report, omit, skip, fail, fallback
     on_many: str = "first"  # first, report, fail
     fallback: str = ""  # key within the object, for on_miss fallback
@@ -166,9 +165,8 @@ class Field(msgspec.Struct, frozen=True):
     target: str
     expr: Expr
     keys: Keys
-    on_conflict: Literal["keep", "overwrite"] = (
-        "keep"  # keep the people's edit, or overwrite
-    )
+    # keep the people's edit, or overwrite
+    on_conflict: Literal["keep", "overwrite"] = "keep"
 
     @property
     def custom(self) -> str:
@@ -232,12 +230,10 @@ class ObjectMapping(msgspec.Struct, frozen=True):
     rows: tuple[Row, ...] = ()  # records written in the spec itself
     label: str = ""
     keys: Keys = ()
-    order: str = (
-        ""  # source field the records are taken in the order of; "" = as read
-    )
-    on_delete: str = (
-        "report"  # what a deletion in the source means: report, or delete
-    )
+    # source field the records are taken in the order of; "" = as read
+    order: str = ""
+    # what a deletion in the source means: report, or delete
+    on_delete: str = "report"
     was: str = ""  # the name that earlier runs knew it by
     # there is no draft where all of these are empty
     unless_empty: Names = ()
@@ -322,9 +318,8 @@ class UserMatch(msgspec.Struct, frozen=True):
     source: str
     source_email: str
     fallback: str
-    by_name: bool = (
-        False  # whose e-mail no user has, or several, is found by name
-    )
+    # whose e-mail no user has, or several, is found by name
+    by_name: bool = False
 
 
 class Side(msgspec.Struct, frozen=True):

@@ -64,14 +64,12 @@ class RunResult:
     attention_digest: str
     # of them, object and key of records without a finding: missing, failed, fields lost or changed
     troubled: tuple[tuple[str, str], ...]
-    lost_in_arrived: (
-        int  # fields of arrived records that the destination does not hold
-    )
+    # fields of arrived records that the destination does not hold
+    lost_in_arrived: int
     fields: Mapping[str, int]  # how many fields are in which state
     objects: tuple[ObjectResult, ...]  # () where nothing was to be written
-    findings: tuple[
-        Finding, ...
-    ]  # attention or note: object, key, stage, field, text
+    # attention or note: object, key, stage, field, text
+    findings: tuple[Finding, ...]
     notices: tuple[str, ...]  # what people should read once
     plan: Plan | None  # what was carried out; None for a verification
     files: Mapping[str, Path]  # the report that was left: html, json, csv

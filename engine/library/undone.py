@@ -22,9 +22,8 @@ from engine.report.words import counted, known, were_there
 from engine.session import Run
 from engine.values import well_formed
 
-REPORT = (
-    "rollback"  # its name where the report of the last run stands beside it
-)
+# its name where the report of the last run stands beside it
+REPORT = "rollback"
 HEADS = ("what", "object", "key", "reason")
 
 

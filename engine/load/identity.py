@@ -25,17 +25,15 @@ from engine.values import is_empty, without
 
 # the store keeps under this name that a resource answers 201 for rows it makes
 FRESH = "fresh."
-STAMPED = (
-    "stamped."  # ... that the stamps of fresh rows are those of the moment
-)
+# ... that the stamps of fresh rows are those of the moment
+STAMPED = "stamped."
 # statuses by which platforms tell the two apart, where they do
 MADE = 201
 FOUND = 200
 # seconds a row made by the call may seem older than it
 BY_THEIR_CLOCK, BY_OURS = 60.0, 600.0
-FEWEST = (
-    2  # texts that must differ before an answer shows another row than was sent
-)
+# texts that must differ before an answer shows another row than was sent
+FEWEST = 2
 # seconds by which the ages of rows may differ that a slow clock makes old
 ALIKE = 120.0
 

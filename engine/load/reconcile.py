@@ -88,9 +88,8 @@ BY_HAND = (
     f" {ONCE_MORE}"
 )
 
-Committed = dict[
-    int, Row
-]  # entry id -> the row as it is now; {} where it is gone
+# entry id -> the row as it is now; {} where it is gone
+Committed = dict[int, Row]
 Held = dict[int, str]  # entry id -> why the creation is not sent again
 
 

@@ -179,9 +179,8 @@ def transform(
 class _Stamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept with an object's drafts."""
 
-    fixed: (
-        str  # a digest of what they came from besides records and other drafts
-    )
+    # a digest of what they came from besides records and other drafts
+    fixed: str
     indexed: str  # ... of the fields that records were looked for by
     places: Names  # where they looked
     states: Mapping[str, int]  # how many there are

@@ -75,9 +75,8 @@ class Source(msgspec.Struct, frozen=True):
     body: Row
     # field -> "place: what it holds instead"
     misfits: Mapping[str, Sequence[str]] = {}
-    is_read: bool = (
-        False  # whether its values are in their declared types already
-    )
+    # whether its values are in their declared types already
+    is_read: bool = False
 
     @property
     def id(self) -> str:
@@ -93,9 +92,8 @@ class LookupContext(msgspec.Struct, frozen=True):
     objects: Mapping[str, ObjectMapping]
     record: Callable[[str], Row | None]
     pointing_at: Callable[[str, str, Sequence[str]], KeyedRows]
-    drafted: Callable[
-        [str, str], bool
-    ]  # will this object have a row for this key?
+    # will this object have a row for this key?
+    drafted: Callable[[str, str], bool]
     user: Callable[[str], bool]  # is this person known in the destination?
     typed: Reader  # a record with its values as their fields are declared
     user_source: str = ""

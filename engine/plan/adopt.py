@@ -53,9 +53,8 @@ Way = Literal["key", "match", "recognise", ""]
 # the store keeps under this name whether an object is still looked for
 ADOPTING = "adopting."
 OPEN, CLOSED = "open", "closed"
-REOPENED = (
-    "reopened"  # by a rollback, which may have left rows that carry our keys
-)
+# by a rollback, which may have left rows that carry our keys
+REOPENED = "reopened"
 FOUND = ("adopted", "matched")  # origins of links to rows that were there
 
 
@@ -66,9 +65,8 @@ class Search(msgspec.Struct):
     known: Definitions
     # resources whose rows are candidates by now
     read: set[str] = set()
-    ours: bool = (
-        False  # whether rows of an earlier migration were found by their key
-    )
+    # whether rows of an earlier migration were found by their key
+    ours: bool = False
 
     def codec(self, resource: str) -> RowCodec:
         """The codec of a resource as the plan sees the account."""

@@ -42,9 +42,8 @@ from engine.store.links import (
 )
 from engine.values import canonical, digest, links_in, without
 
-OF_PLAN = (
-    "$"  # marks what stands in for the id of a row that the same plan makes
-)
+# marks what stands in for the id of a row that the same plan makes
+OF_PLAN = "$"
 LOST_TRIES = 8  # times a value that the destination dropped is retried
 
 Symbol = tuple[str, str]

@@ -45,9 +45,8 @@ from engine.store.links import (
 from engine.values import as_list, canonical, grouped, is_empty, links_in
 
 RowId = tuple[str, str]  # resource and id
-Values = frozenset[
-    tuple[str, str]
-]  # field or code, and its value as canonical JSON
+# field or code, and its value as canonical JSON
+Values = frozenset[tuple[str, str]]
 
 HIDDEN = "people have put it where lists do not show it"
 UNSEEN = "it could not be looked at: the platform answers without a row"

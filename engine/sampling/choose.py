@@ -37,9 +37,8 @@ from engine.values import (
     segments,
 )
 
-VALUES = (
-    25  # a field with more different values than this is not an enumeration
-)
+# a field with more different values than this is not an enumeration
+VALUES = 25
 LOOKED_AT = 20_000  # records of a collection considered for the choice
 A_FEW = 3  # records of each object that a sample shows where there are so many
 # multiples of it, without their whole part, are spread evenly

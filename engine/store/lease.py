@@ -26,9 +26,8 @@ from engine.errors import StoreError
 from engine.store.tables import LEASE, Store, meta, remember_in, upsert
 
 GLANCE = 8  # times 50 ms
-HOLDS = (
-    90.0  # seconds without a renewal; longer than a call to a platform takes
-)
+# seconds without a renewal; longer than a call to a platform takes
+HOLDS = 90.0
 RENEWALS = 6  # in that time
 _NOW = sa.select(
     sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)

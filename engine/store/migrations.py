@@ -20,9 +20,8 @@ from engine.errors import StoreError
 
 Step = Callable[[sa.Connection], None]
 
-_LOCK = (
-    0x65746C2D76  # "etl-v"; the lease of a running command has a key of its own
-)
+# "etl-v"; the lease of a running command has a key of its own
+_LOCK = 0x65746C2D76
 _META = sa.table("meta", sa.column("name"), sa.column("value"))
 _VERSION = _META.c.name == "version"
 

@@ -24,9 +24,8 @@ from engine.store.tables import (
 from engine.values import as_link, digest, link
 
 BATCH = 500
-ADOPTING = (
-    "adopting."  # the name in `meta` of what is known of a search for rows
-)
+# the name in `meta` of what is known of a search for rows
+ADOPTING = "adopting."
 # where an object's name stands behind a word
 BEHIND = (
     (meta.c.name, ADOPTING),

@@ -329,9 +329,8 @@ class Store(msgspec.Struct, frozen=True):
     engine: sa.Engine
     durable: sa.Engine  # the same database; its commits survive a power cut
     folder: Path  # where files that belong to the store lie
-    fence: int = (
-        0  # the number of the lease that this process works under; 0 for none
-    )
+    # the number of the lease that this process works under; 0 for none
+    fence: int = 0
     # seconds that a database server which restarts is waited for
     patience: float = 60.0
 

@@ -13,9 +13,8 @@ from workbench.cases.coverage import Coverage
 from workbench.cases.run import CaseRun, Failure
 from workbench.diff.differences import shown
 
-NAMED = (
-    20  # things without a case that are named before the rest is only counted
-)
+# things without a case that are named before the rest is only counted
+NAMED = 20
 
 
 def as_data(tested: CaseRun, covered: Sequence[Coverage]) -> dict[str, Any]:

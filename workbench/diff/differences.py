@@ -31,9 +31,8 @@ class Difference:
     name: str
     kind: Kind
     weight: Weight
-    details: tuple[
-        tuple[str, str, str], ...
-    ]  # what inside the part, before, after
+    # what inside the part, before, after
+    details: tuple[tuple[str, str, str], ...]
 
     @property
     def category(self) -> str:

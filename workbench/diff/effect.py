@@ -70,9 +70,8 @@ class Effect:
     changed: int = 0  # whose draft is another, came or went
     rewritten: int = 0  # of those, rows a following delta updates
     created: int = 0  # drafts that the change brings
-    gone: int = (
-        0  # rows whose record is no longer mapped; they stay as they are
-    )
+    # rows whose record is no longer mapped; they stay as they are
+    gone: int = 0
     failing: int = 0  # drafts that were ready and are not any more
     # why they fail -> the first that does; a few of them
     reasons: dict[str, str] = field(default_factory=dict)
@@ -117,9 +116,8 @@ class _Moved:
     """
 
     undrafted: frozenset[str]  # objects nothing was drafted of yet
-    sampled: frozenset[
-        str
-    ]  # objects that only records of the sample were drafted of
+    # objects that only records of the sample were drafted of
+    sampled: frozenset[str]
     sample: frozenset[str]  # keys of those records
     old: dict[tuple[str, str], bool] = field(default_factory=dict)
     new: dict[tuple[str, str], bool] = field(default_factory=dict)

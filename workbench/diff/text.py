@@ -17,9 +17,8 @@ from workbench.diff.effect import Effect, Example
 
 # the heading of changes that are known to rewrite nothing of what is staged
 REWRITES_NONE = "rewrites no staged record"
-FAILS = (
-    "makes staged records fail"  # ... of such that rewrite none because of it
-)
+# ... of such that rewrite none because of it
+FAILS = "makes staged records fail"
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "renamed": "="}
 _CELL = 80
 

@@ -36,9 +36,8 @@ class FieldRow:
     target: str
     sources: tuple[str, ...]
     steps: tuple[str, ...]
-    example: tuple[
-        str, str
-    ]  # source and destination value; "" where there is none
+    # source and destination value; "" where there is none
+    example: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,8 @@ class Chapter:
     remarks: tuple[str, ...]
     rows: tuple[FieldRow, ...]
     maps: tuple[Table, ...]
-    left: tuple[
-        tuple[str, str], ...
-    ]  # source fields that stay behind, with the reason
+    # source fields that stay behind, with the reason
+    left: tuple[tuple[str, str], ...]
     read: int  # rows of its collections
 
 

@@ -13,9 +13,8 @@ from engine.destination.equality import equivalent
 from engine.errors import Diagnostic, SpecError
 
 MADE = "made"  # stands for the id of a row made in the same check
-TELLING = (
-    8  # letters of the mark that a short field must hold to tell a row apart
-)
+# letters of the mark that a short field must hold to tell a row apart
+TELLING = 8
 MARK = "{mark}"  # stands for the text that every row made here carries
 PLAIN: Mapping[str, Any] = {
     "integer": 1,

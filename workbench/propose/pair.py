@@ -10,9 +10,8 @@ from workbench.propose.profile import Rows, business, columns
 from workbench.propose.scene import Outline
 from workbench.propose.words import Meaning, has, likeness, meaning, slug, words
 
-MODEST = (
-    3  # a collection with fewer fields that say something is a list of labels
-)
+# a collection with fewer fields that say something is a list of labels
+MODEST = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ from engine.connector.references import any_key
 from engine.values import is_empty, word
 from workbench.propose.words import Meaning, has, likeness, meaning, without
 
-Rows = Mapping[
-    str, Sequence[Mapping[str, Any]]
-]  # collection -> some of its records
+# collection -> some of its records
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _LINK = re.compile(
     r"[-_](?i:id|path|ref|uuid|key|link|url)$|(?<=[a-z0-9])(ID|Id|Path|Ref|Uuid|Key|Link|Url)$"
