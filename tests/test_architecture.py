@@ -100,7 +100,7 @@ MAY_START_THE_SANDBOX = ("workbench.cli", "engine.cli.environment")
 VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$")
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
-BUDGET = 195_474  # tokens of engine/ without its faces: command line, reports, library. It only goes down: what is saved is taken off.
+BUDGET = 196_353  # tokens of engine/ without its faces: command line, reports, library. What is saved is taken off; what raises it has a page.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
 READ = ("declared_etl", "engine", "fleet", "transforms", "workbench")  # under the rules of what a reader feels
@@ -418,7 +418,7 @@ def tokens(path: Path) -> int:
 
 
 def test_the_engine_keeps_its_budget() -> None:
-    """All of engine/ but its faces (docs/decisions/0019) keeps below a number of tokens, which only goes down."""
+    """All of engine/ but its faces (docs/decisions/0019) keeps below a number of tokens, which only a page in docs/decisions/ raises."""
     faces = ("engine/cli/", "engine/report/", "engine/library/", "engine/__init__.py")
     counted = [path for path in files("engine") if not shown(path).startswith(faces)]
     total = sum(tokens(path) for path in counted)
