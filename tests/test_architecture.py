@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from engine.connector.load import load_connector
+from tests.mutations import CHANGES
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("declared_etl", "engine", "fleet", "transforms", "sandbox", "workbench")
@@ -423,6 +424,12 @@ def test_the_engine_keeps_its_budget() -> None:
     counted = [path for path in files("engine") if not shown(path).startswith(faces)]
     total = sum(tokens(path) for path in counted)
     assert total <= BUDGET, f"engine/ has {total:,} tokens of code; the budget is {BUDGET:,}"
+
+
+def test_the_mistakes_that_tests_are_tried_with_can_still_be_made() -> None:
+    """Each text that tests/mutations.py replaces stands once in its file, so that moved code takes its mistake along."""
+    wrong = [change.says for change in CHANGES if (ROOT / change.file).read_text(encoding="utf-8").count(change.old) != 1]
+    assert wrong == []
 
 
 def test_code_keeps_within_its_columns() -> None:

@@ -58,7 +58,7 @@ def counts(found: Sequence[Finding]) -> str:
         for verdict in ("confirmed", "contradicted", "not tried")
         if many[verdict]
     ]
-    return ", ".join(words)
+    return ", ".join(words) or "nothing could be tried"
 
 
 def remaining(found: Sequence[Finding]) -> list[str]:

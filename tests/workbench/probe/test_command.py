@@ -173,6 +173,13 @@ def test_a_check_beyond_a_day_s_allowance_does_not_begin(tmp_path: Path, run_etl
     assert "paced by --plan large" in told and len(server.calls) > 30, told
 
 
+def test_a_check_that_reaches_nobody_says_that_nothing_was_tried(tmp_path: Path, run_etl: Etl) -> None:
+    """Where the server cannot be reached, the last line says how many calls were made and that nothing could be tried."""
+    (tmp_path / "trial.env").write_text(f"ACME_BASE_URL=http://127.0.0.1:9\nACME_KEY={KEY}\n", encoding="utf-8")
+    code, told = run_etl("connector", "check", str(FILE), "--env", "trial.env")
+    assert code not in (0, 1) and "acme.yaml: nothing could be tried; " in told, told
+
+
 def test_a_check_that_fits_unless_calls_are_repeated_begins(tmp_path: Path, run_etl: Etl, serve: Serve) -> None:
     """Where a day has room for each call once, and not for each twice, the check is made and kept within the day."""
     server, path = serve(), tmp_path / "acme.yaml"
