@@ -124,15 +124,20 @@ def hydrate(run: Run, only: frozenset[str] | None = None) -> int:
 
 def _read(run: Run, fields: Names, record: Record) -> Row | None:
     """The row itself; None where the answer is refused, or is not that row, which is reported."""
-    kind = run.collection(record.collection)
-    try:
-        row = run.source.read(record.collection, record.id)
-        why = _fault(kind, record, row, fields)
-    except RequestRejected as error:
-        row, why = None, str(error)
+    row, why = own_row(run, record, fields)
     if why:
         _report(run, record, fields, why)
-    return None if why else row
+    return row
+
+
+def own_row(run: Run, record: Record, fields: Names) -> tuple[Row | None, str]:
+    """A row as it shows itself; or None, and why the answer is none, or not that row."""
+    try:
+        row = run.source.read(record.collection, record.id)
+    except RequestRejected as error:
+        return None, str(error)
+    why = _fault(run.collection(record.collection), record, row, fields)
+    return (None, why) if why else (row, "")
 
 
 def _fault(

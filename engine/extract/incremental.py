@@ -13,6 +13,7 @@ from msgspec import structs
 
 from engine.connector.model import Operation, Resource
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
+from engine.extract.hydrate import own_row
 from engine.extract.records import (
     Keyed,
     alive,
@@ -49,7 +50,7 @@ from engine.store.records import (
     stream_unlisted,
     tally_of,
 )
-from engine.values import Names, Row, digest, id_in, is_empty, well_formed
+from engine.values import Names, Row, digest, is_empty, well_formed
 
 # seconds: what is listed from now on is later than what was, whatever our clock says
 TICK = 0.001
@@ -240,12 +241,13 @@ def _take(
 
 class _Listed(msgspec.Struct, frozen=True):
     """What one page of a list shows: the rows that are there, the keys of these and of those that
-    say they are deleted, and a field that a row must have and came without; how many rows the
-    reading has asked for by themselves, None where it is no reading of changes.
+    say they are deleted, what was known of both, and a field that a row must have and came without;
+    how many rows the reading has asked for by themselves, None where it is no reading of changes.
     """
 
     found: Keyed
     shown: frozenset[str]
+    before: Mapping[str, Record]
     alone: int | None
     cut: dict[str, str] = {}
 
@@ -259,7 +261,9 @@ def _listed(
     if len(living) < len(rows):
         every = keyed(run, name, rows, cursor.rows)
     shown = frozenset(record.key for record in every.records)
-    listed = _Listed(found, shown, alone)
+    with run.store.begin() as connection:
+        before = many(connection, list(shown))
+    listed = _Listed(found, shown, before, alone)
     return listed if alone is None else _filled(run, name, listed, alone)
 
 
@@ -268,9 +272,7 @@ def _filled(run: Run, name: str, listed: _Listed, alone: int) -> _Listed:
     what has changed may show just a part of each; where they are many, all are left as they are.
     """
     resource, records = run.collection(name), []
-    with run.store.begin() as connection:
-        before = many(connection, list(listed.shown))
-    lacking = _lacking(resource, before, listed.found.records)
+    lacking = _lacking(resource, listed.before, listed.found.records)
     cut = {key: names[0] for key, names in lacking.items()}
     alone += len(cut)
     if alone > ALONE or "read" not in resource.operations:
@@ -278,7 +280,7 @@ def _filled(run: Run, name: str, listed: _Listed, alone: int) -> _Listed:
 
     for record in listed.found.records:
         names = lacking.get(record.key, ())
-        whole = run.source.read(name, id_in(record.key)) if names else None
+        whole = own_row(run, record, names)[0] if names else None
         if whole is not None:
             del cut[record.key]
             told = {one: whole[one] for one in names if one in whole}
@@ -291,14 +293,18 @@ def _filled(run: Run, name: str, listed: _Listed, alone: int) -> _Listed:
 
 def _lacking(
     resource: Resource, before: Mapping[str, Record], found: Iterable[Record]
-) -> dict[str, list[str]]:
-    """The fields that rows came without and that held something when they were last seen."""
-    lacking = {}
+) -> dict[str, Names]:
+    """The fields that rows came without and that held something when they were last seen; not of
+    rows that are read by themselves anyway, for they hold more than their list shows.
+    """
+    lacking = dict[str, Names]()
     for record in found:
         had = before[record.key].body if record.key in before else {}
-        lost = had.keys() - record.body.keys() - {*resource.listing.detail}
+        if not had.keys().isdisjoint(resource.listing.detail):
+            continue
+        lost = had.keys() - record.body.keys()
         if names := sorted(one for one in lost if not is_empty(had[one])):
-            lacking[record.key] = names
+            lacking[record.key] = tuple(names)
     return lacking
 
 
@@ -312,10 +318,9 @@ def _stage(
     """One page's rows that are new or changed; those that say they are deleted are marked."""
     found = listed.found.records
     deleted = listed.shown - {record.key for record in found}
-    before = many(connection, list(listed.shown))
     fresh, edited, changed = {}, {}, 0
     for record in found:
-        earlier = before.get(record.key)
+        earlier = listed.before.get(record.key)
         if earlier is None:
             fresh[record.key] = record
         elif earlier.digest != record.digest and record.key not in listed.cut:
@@ -329,7 +334,7 @@ def _stage(
     save_page(connection, take, entries(run, take, fields), cursor)
     note_listed(connection, [record.key for record in found], cursor.read_at)
     mark_gone(connection, sorted(deleted))
-    known = deleted & before.keys()
+    known = deleted & listed.before.keys()
     cut = tuple(listed.cut.items())
     return Changes(
         cursor.collection, "page", changed, len(fresh), len(known), cut

@@ -636,9 +636,28 @@ def test_a_filter_by_days_reaches_back_a_day(serve: Serve, tmp_path: Path) -> No
     assert told <= f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
 
 
-def in_part(serve: Serve, folder: Path, count: int) -> Project:
-    """People with a nickname, which the list leaves out where it is asked for what has changed."""
-    made = trial(serve, folder, numbered(count, updated=stamp(timedelta(0), ago=60), nick="N"), since="since")
+def answering(answer: Answer) -> Callable[[Platform, Request], Answer | None]:
+    """The third person's own read answers so."""
+    return lambda _, request: answer if request.path == "/people/3" else None
+
+
+UNREAD = {
+    "404": Answer(404, {"error": "not in the index"}),
+    "403": Answer(403, {"error": "private"}),
+    "204": Answer(204),
+    "an empty row": Answer(200, {}),
+    "null": Answer(200, None),
+    "no body": Answer(200, raw=b""),
+    "no rows": Answer(200, []),
+    "an error": Answer(200, {"success": False, "error": "timeout"}),
+    "another row": Answer(200, {"id": 1, "name": "Person 1", "note": "Note 1"}),
+}
+
+
+def in_part(serve: Serve, folder: Path, count: int, nick: str = "N", filters: bool = True) -> Project:
+    """People with a nickname, which the list leaves out where it is asked for what has changed, if its connector says how."""
+    more = {"since": "since"} if filters else {}
+    made = trial(serve, folder, numbered(count, updated=stamp(timedelta(0), ago=60), nick=nick), **more)
     path = folder / "source.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace('"name": "text"', '"name": "text", "nick": "text"', 1), encoding="utf-8")
     there = folder / "destination.yaml"
@@ -686,6 +705,60 @@ def test_a_row_that_came_in_part_is_read_by_itself(serve: Serve, tmp_path: Path)
     assert made.delta(code=0)["verdict"]["updated"] == 3
     assert nicks(made) == ["N", "M", None] and "Changed 1" in names(made)
     assert made.delta(code=0)["verdict"]["updated"] == 0
+
+
+def asked_alone(trial: Project) -> list[str]:
+    """The people whose own row was asked for."""
+    return [one.path for one in trial.platform.calls("GET", "people") if len(one.parts) > 1]
+
+
+def test_rows_that_did_not_change_are_not_taken_for_changed_because_they_came_in_part(serve: Serve, tmp_path: Path) -> None:
+    """With what they show by themselves they are as they were: the run counts no change."""
+    made = in_part(serve, tmp_path, 3)
+    assert made.delta(code=0)["verdict"]["changed"] == 0
+    assert asked_alone(made) == ["/people/1", "/people/2", "/people/3"]
+
+
+def test_empty_fields_that_a_list_of_changes_leaves_out_are_asked_of_no_row(serve: Serve, tmp_path: Path) -> None:
+    """Nothing can be lost of a field that held nothing: no call is spent on it."""
+    made = in_part(serve, tmp_path, 3, nick="")
+    made.platform.tables["people"][0] |= {"name": "Changed 1", "updated": stamp(timedelta(0))}
+    made.delta(code=0)
+    assert "Changed 1" in names(made) and asked_alone(made) == []
+
+
+def test_a_whole_list_is_believed_in_what_it_leaves_out(serve: Serve, tmp_path: Path) -> None:
+    """Where a delta reads all rows as the first reading did, a field that is gone is gone: no row is asked for by itself."""
+    made = in_part(serve, tmp_path, 3, filters=False)
+    del made.platform.tables["people"][0]["nick"]
+    made.delta(code=0)
+    assert nicks(made) == [None, "N", "N"] and asked_alone(made) == []
+
+
+@pytest.mark.parametrize("answer", UNREAD.values(), ids=UNREAD)
+def test_a_row_in_part_whose_own_read_shows_something_else_is_not_taken(answer: Answer, serve: Serve, tmp_path: Path) -> None:
+    """The list as a whole is read instead: nothing is emptied, no value is another row's, and the run says so."""
+    made = in_part(serve, tmp_path, 3)
+    people = made.platform.tables["people"]
+    people[0]["nick"] = "A"
+    people[2] |= {"name": "Changed 3", "updated": stamp(timedelta(0))}
+    made.platform.before.append(answering(answer))
+    report = made.delta(code=1)
+    assert nicks(made)[2] == "N" and "Changed 3" in names(made)
+    assert "or some of their fields, such as people/" in texts(report)
+
+
+def test_rows_in_part_that_cannot_be_read_by_themselves_are_read_with_all(serve: Serve, tmp_path: Path) -> None:
+    """A resource without a read of its own: the list as a whole shows what is there."""
+    made = in_part(serve, tmp_path, 3)
+    path = tmp_path / "source.yaml"
+    connector = json.loads(path.read_text(encoding="utf-8"))
+    del connector["resources"]["people"]["read"]
+    path.write_text(json.dumps(connector), encoding="utf-8")
+    made.platform.tables["people"][0] |= {"name": "Changed 1", "updated": stamp(timedelta(0))}
+    report = made.delta("--yes", code=1)
+    assert nicks(made) == ["N"] * 3 and "Changed 1" in names(made)
+    assert "or some of their fields, such as people/" in texts(report)
 
 
 def test_rows_in_part_are_not_taken_by_a_run_that_ends_early(serve: Serve, tmp_path: Path) -> None:
@@ -875,27 +948,9 @@ def detail(serve: Serve, folder: Path, many: int = 4, **more: Any) -> Project:
     return project(folder, platform, {"people": source}, there, migration({"contacts": mapped("people", "contacts", fields, **more)}))
 
 
-def answering(answer: Answer) -> Callable[[Platform, Request], Answer | None]:
-    """The third person's own read answers so."""
-    return lambda _, request: answer if request.path == "/people/3" else None
-
-
 def notes(platform: Platform) -> dict[str, Any]:
     """The note of each contact."""
     return {row["name"]: row.get("note") for row in platform.tables["contacts"]}
-
-
-UNREAD = {
-    "404": Answer(404, {"error": "not in the index"}),
-    "403": Answer(403, {"error": "private"}),
-    "204": Answer(204),
-    "an empty row": Answer(200, {}),
-    "null": Answer(200, None),
-    "no body": Answer(200, raw=b""),
-    "no rows": Answer(200, []),
-    "an error": Answer(200, {"success": False, "error": "timeout"}),
-    "another row": Answer(200, {"id": 1, "name": "Person 1", "note": "Note 1"}),
-}
 
 
 @pytest.mark.parametrize("answer", UNREAD.values(), ids=UNREAD)
@@ -919,6 +974,29 @@ def test_a_detail_in_another_form_is_read(row: Any, serve: Serve, tmp_path: Path
     trial_.platform.before.append(answering(Answer(200, row)))
     trial_.run("--sample", code=0)
     assert notes(trial_.platform)["Person 3"] == (None if row == {"id": "3"} else "Note 3")
+
+
+def test_what_only_a_row_s_own_read_shows_is_not_missed_in_a_list_of_changes(serve: Serve, tmp_path: Path) -> None:
+    """A row that is read by itself for its note shows more there than its list ever does: nothing is found amiss, and each row
+    that changed is read once.
+    """
+    trial_ = detail(serve, tmp_path)
+    path = tmp_path / "source.yaml"
+    written = path.read_text(encoding="utf-8").replace('"pager": "rows"', '"pager": "rows", "since": "since"', 1)
+    path.write_text(written, encoding="utf-8")
+
+    def fuller(_: Platform, request: Request, answer: Answer) -> Answer:
+        if len(request.parts) != 2 or request.parts[0] != "people":
+            return answer
+        return Answer(200, {**answer.body, "vat": "ES1"})
+
+    trial_.platform.after.append(fuller)
+    trial_.full()
+    trial_.platform.log.clear()
+    trial_.platform.tables["people"][2] |= {"city": "Vigo", "note": "Another note"}
+    assert attention(trial_.delta(code=0)) == set()
+    assert notes(trial_.platform)["Person 3"] == "Another note"
+    assert asked_alone(trial_) == ["/people/3"]
 
 
 def test_a_detail_that_was_read_before_is_kept(serve: Serve, tmp_path: Path) -> None:
