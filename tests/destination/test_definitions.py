@@ -193,6 +193,7 @@ MADE: dict[str, tuple[list[str], list[str], dict[str, int]]] = {
     "two may be it": (["Gold rush"], ["Gold", "Gold r"], {}),
     "folded": (["gold", "silver"], ["GOLD", "SILVER"], {"gold": 1, "silver": 2}),
     "called otherwise": (["Gold", "Silver"], ["Gold", "Option 2"], {"Silver": 2}),
+    "one cut, the other called otherwise": (["Golden days", "Silver"], ["Golden", "Option 2"], {"Golden days": 1, "Silver": 2}),
     "called otherwise, and people added one": (["Gold"], ["Option 2", "Theirs"], {}),
 }
 

@@ -16,6 +16,7 @@ from tests.platforms.fields import (
     TABLE,
     TAX,
     TIER,
+    custom_of,
     delete_field,
     field,
     members,
@@ -435,3 +436,36 @@ def test_a_deleted_field_keeps_no_row_in_a_rollback(
     platform.tables["contacts"][0]["name"] += " (spoke to her)"
     trial.rollback()
     assert [row["name"] for row in platform.tables["contacts"]] == ["Person 1 (spoke to her)"]
+
+
+@EVERYWHERE
+def test_a_deleted_field_is_known_as_the_platform_kept_its_values(container: str, serve: Serve, tmp_path: Path) -> None:
+    """A field whose values the platform wrote in its own form is no edit once it is deleted, either."""
+    trial = members(serve, tmp_path, container)
+    platform = trial.platform
+
+    def lowered(_: Platform, request: Request) -> None:
+        if request.writes("contacts"):
+            held = custom_of(request.body, container) if container else request.body
+            held |= {code: held[code].lower() for code in held if held[code] in ("B1", "B2", "B3")}
+
+    platform.before.append(lowered)
+    trial.full(code=None)
+    assert set(values(platform, "Tax id", container).values()) == {"b1", "b2", "b3"}
+    delete_field(platform, "Tax id")
+    trial.rollback(code=0)
+    assert platform.tables["contacts"] == []
+
+
+@EVERYWHERE
+def test_an_edit_beside_a_deleted_field_is_named_by_itself(container: str, serve: Serve, tmp_path: Path) -> None:
+    """The field that people changed is why a row is kept; the one that they deleted is not."""
+    trial = members(serve, tmp_path, container)
+    platform = trial.platform
+    trial.full(code=0)
+    delete_field(platform, "Tax id")
+    row, code = platform.tables["contacts"][0], field(platform, "Tier")["id"]
+    held = custom_of(row, container) if container else row
+    held[code] = option(platform, "Tier", "Silver")["id"]
+    assert ["contacts", "people/1", "people changed custom.tier"] in trial.rollback(code=1)["kept"]
+    assert len(platform.tables["contacts"]) == 1
