@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.project import UNGATED, Project, counting
+from tests.platforms.platform import Answer, Platform, Request
+from tests.platforms.project import UNGATED, Project, counting, texts
 from tests.platforms.test_skipped import LOOKED_UP
 from tests.platforms.trials import firms_and_people
 
@@ -92,3 +93,25 @@ def test_after_a_sample_nothing_beyond_it_is_looked_at(serve: Serve, tmp_path: P
     assert 0 < first["skipped"] == again["verdict"]["skipped"] == verified["skipped"] < 6
     keys = {item["key"] for item in again["findings"]}
     assert len(keys) <= 6 and verified["missing"] == 0 and again["verdict"]["created"] >= 1
+
+
+def test_what_was_taken_for_another_record_is_retried_when_somebody_asks(serve: Serve, tmp_path: Path) -> None:
+    """The platform answers a creation with another record's row: no usual run sends it once more, `run --failed` does."""
+    trial = start(serve, tmp_path)
+
+    def merging(platform: Platform, request: Request) -> Answer | None:
+        if request.writes("contacts") and request.body.get("name") == "Person 2":
+            return Answer(200, dict(platform.one("contacts", name="Person 1")))
+        return None
+
+    trial.platform.before.append(merging)
+    report = trial.full(code=1)
+    assert "it takes the two for one" in texts(report)
+    for words, calls in ((), 0), (("--failed",), 1):
+        with counting(trial.platform) as made:
+            assert trial.run(*words, code=1)["verdict"]["failed"] == 1
+        assert made[0] == calls
+
+    trial.platform.before.clear()
+    retried(trial, 1)
+    assert trial.platform.one("contacts", name="Person 2")
