@@ -176,7 +176,7 @@ def keyset(pager: Pager, position: Any) -> Walk:
         try:
             ask = walk.send(page)
         except StopIteration as end:
-            return end.value or ties.doubt
+            return end.value
 
 
 class _Ties(msgspec.Struct):

@@ -184,6 +184,14 @@ def test_an_option_that_was_renamed_is_news_once() -> None:
     assert (first.news, second.news, second.renamed) == ((("Gold", "Premium"),), (), (("Gold", "Premium"),))
 
 
+def test_an_option_with_other_blanks_is_ours_unless_there_are_two() -> None:
+    """Two options that differ from a label by blanks alone are told apart by nobody: the label is missing."""
+    one = match_options(["Gold rush"], (), CUSTOM, None, with_options(**{"Gold  rush": 1}))
+    two = match_options(["Gold rush"], (), CUSTOM, None, with_options(**{"Gold  rush": 1, "Gold rush ": 2, "Gold   rush": 3}))
+    assert (one.missing, one.ids["Gold rush"]) == ((), 1)
+    assert two.missing == ("Gold rush",)
+
+
 MADE: dict[str, tuple[list[str], list[str], dict[str, int]]] = {
     "as they are": (["Gold", "Silver"], ["Gold", "Silver"], {}),
     "cut": (["Golden days", "Silver"], ["Golden", "Silver"], {"Golden days": 1}),
@@ -194,6 +202,7 @@ MADE: dict[str, tuple[list[str], list[str], dict[str, int]]] = {
     "folded": (["gold", "silver"], ["GOLD", "SILVER"], {"gold": 1, "silver": 2}),
     "called otherwise": (["Gold", "Silver"], ["Gold", "Option 2"], {"Silver": 2}),
     "one cut, the other called otherwise": (["Golden days", "Silver"], ["Golden", "Option 2"], {"Golden days": 1, "Silver": 2}),
+    "one left out, and people added one of a name of ours": (["Gold", "Silver"], ["Gold", "Gold", "Theirs"], {}),
     "called otherwise, and people added one": (["Gold"], ["Option 2", "Theirs"], {}),
 }
 

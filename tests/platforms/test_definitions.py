@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -469,3 +470,46 @@ def test_an_edit_beside_a_deleted_field_is_named_by_itself(container: str, serve
     held[code] = option(platform, "Tier", "Silver")["id"]
     assert ["contacts", "people/1", "people changed custom.tier"] in trial.rollback(code=1)["kept"]
     assert len(platform.tables["contacts"]) == 1
+
+
+def test_an_option_that_people_added_is_not_taken_for_one_that_was_refused(serve: Serve, tmp_path: Path) -> None:
+    """The platform refuses our option, and shows a new one: it is somebody else's, and no record gets it."""
+    theirs = {"id": "f_7", "label": "Tier", "kind": "choice", "choices": [{"id": 1, "text": "Gold"}]}
+    trial = members(serve, tmp_path, fields=(theirs,))
+
+    def refusing(platform: Platform, request: Request) -> Answer | None:
+        if request.method != "POST" or request.parts[-1] != "choices":
+            return None
+        field(platform, "Tier")["choices"].append({"id": 9, "text": "Silver, of old"})
+        return Answer(422, {"error": "no more options"})
+
+    trial.platform.before.insert(0, refusing)
+    trial.full(code=1)
+    assert {row.get("f_7") for row in trial.platform.tables["contacts"]} == {1, None}
+
+
+def test_options_that_the_platform_calls_otherwise_are_taken_away(serve: Serve, tmp_path: Path) -> None:
+    """A rollback knows the options that it added by their ids, whatever they are called."""
+    theirs = {"id": "f_7", "label": "Tier", "kind": "choice", "choices": [{"id": 1, "text": "Gold"}]}
+    trial = members(serve, tmp_path, fields=(theirs,))
+    path = tmp_path / "destination.yaml"
+    known = json.loads(path.read_text(encoding="utf-8"))
+    known["resources"][TABLE]["remove_options"] = {"delete": f"/{TABLE}/{{id}}/choices"}
+    path.write_text(json.dumps(known), encoding="utf-8")
+
+    def choosing(platform: Platform, request: Request) -> Answer | None:
+        if request.parts[-1:] != ["choices"]:
+            return None
+        choices = field(platform, "Tier")["choices"]
+        if request.method == "POST":
+            choices.append({"id": 9, "text": "Option 9"})
+            return Answer(200, dict(field(platform, "Tier")))
+        gone = {one["id"] for one in request.body}
+        choices[:] = [one for one in choices if one["id"] not in gone]
+        return Answer(200, {})
+
+    trial.platform.before.insert(0, choosing)
+    trial.full(code=None)
+    assert [one["id"] for one in field(trial.platform, "Tier")["choices"]] == [1, 9]
+    trial.rollback(code=0)
+    assert [one["id"] for one in field(trial.platform, "Tier")["choices"]] == [1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,51 @@ def test_a_row_in_doubt_that_lost_its_key_is_not_made_twice(
     undone = trial.etl("rollback", "--yes", "--json", code=1).data()
     assert ("contacts", "people/3") in {(name, key) for name, key, _ in undone["kept"]}
     assert [row["id"] for row in trial.platform.tables["contacts"]] == [500]
+
+
+def losing_once(trial: Project, effect: Callable[[Row], bool]) -> None:
+    """The first answer about each creation is a gateway's; those with `effect` are made all the same."""
+    lost: set[str] = set()
+
+    def hook(platform: Platform, request: Request) -> Answer | None:
+        if not request.creates("contacts"):
+            return None
+        mark = str(request.body)
+        if mark in lost:
+            return None
+        lost.add(mark)
+        if effect(request.body):
+            platform.tables["contacts"].append(request.body | {"id": 500 + len(lost)})
+        return Answer(502, {"error": "bad gateway"})
+
+    trial.platform.before.append(hook)
+
+
+def test_a_row_with_another_record_s_key_holds_nothing(serve: Serve, tmp_path: Path) -> None:
+    """Of two people of one name, both without an answer, one was made: the other is sent once more."""
+    trial = keyed(serve, tmp_path)
+    for one in trial.platform.tables["people"][:2]:
+        one["name"] = "Ana"
+    losing_once(trial, lambda body: "people/1" in body.values())
+    trial.full(code=0)
+    names = sorted(row["name"] for row in trial.platform.tables["contacts"])
+    assert names == ["Ana", "Ana", "P3", "P4", "P5"]
+
+
+def test_an_old_row_without_our_key_holds_nothing(serve: Serve, tmp_path: Path) -> None:
+    """A row that holds what was sent, and says that it was made long before, is people's: the creation is sent once more."""
+    trial = keyed(serve, tmp_path)
+    path = tmp_path / "destination.yaml"
+    destination = json.loads(path.read_text(encoding="utf-8"))
+    resource = destination["resources"]["contacts"]
+    resource["fields"]["made"] = {"type": "datetime", "writable": False}
+    resource["created"] = "made"
+    path.write_text(json.dumps(destination), encoding="utf-8")
+    trial.platform.tables["contacts"].append({"id": 7, "name": "P2", "made": "2019-01-01T10:00:00Z"})
+    losing_once(trial, lambda body: body["name"] != "P2")
+    trial.full(code=0)
+    names = sorted(row["name"] for row in trial.platform.tables["contacts"])
+    assert names == ["P1", "P2", "P2", "P3", "P4", "P5"]
 
 
 def losing_without_effect() -> Before:

@@ -95,6 +95,17 @@ def test_after_a_sample_nothing_beyond_it_is_looked_at(serve: Serve, tmp_path: P
     assert len(keys) <= 6 and verified["missing"] == 0 and again["verdict"]["created"] >= 1
 
 
+def test_after_several_samples_all_failures_are_retried(serve: Serve, tmp_path: Path) -> None:
+    """Which records an earlier sample chose is not kept: what failed in it is retried too."""
+    trial = start(serve, tmp_path)
+    trial.platform.before.append(odd.refusing("POST", "companies", name="Firm 1"))
+    (tmp_path / UNGATED).touch()
+    trial.run("--sample", code=1)
+    trial.run("--sample", "1", code=None)
+    trial.platform.before.clear()
+    retried(trial, 3)
+
+
 def test_what_was_taken_for_another_record_is_retried_when_somebody_asks(serve: Serve, tmp_path: Path) -> None:
     """The platform answers a creation with another record's row: no usual run sends it once more, `run --failed` does."""
     trial = start(serve, tmp_path)
