@@ -160,7 +160,8 @@ def keyset(pager: Pager, position: Any) -> Walk:
     """`?after=<last value>` of the field named by `next`; ends with an empty page.
 
     Rows may share a value that is not their id, and the last one of a page may have further rows:
-    the walk goes on from the value before it, and shows some rows twice.
+    the walk goes on from the value before it, and shows some rows twice. Where that shows the page
+    once more, the platform begins with the rows of the value itself, and the last one will do.
     """
     ties = _Ties(pager)
     walk = _counted(
@@ -168,6 +169,7 @@ def keyset(pager: Pager, position: Any) -> Walk:
         position,
         lambda last: {} if last is None else {pager.params["key"]: last},
         ties.onward,
+        leap=lambda _: ties.found,
     )
     ask = next(walk)
     while True:
@@ -176,18 +178,21 @@ def keyset(pager: Pager, position: Any) -> Walk:
         try:
             ask = walk.send(page)
         except StopIteration as end:
-            return end.value
+            return ties.doubt if ties.is_end else end.value
 
 
 class _Ties(msgspec.Struct):
     """What a keyset has shown of rows that share a value."""
 
     pager: Pager
+    found: Any = None  # the value of the last row
+    # all rows have the value that was asked for: so ends a list that begins with these
+    is_end: bool = False
     tied: bool = False  # rows may share one
     # the doubt of a page of one value, where further rows follow
     alone: str = ""
     doubt: str = ""  # what is in doubt by now
-    longest: int = 0  # rows of the longest page that the walk went back from
+    longest: int = 0  # rows of the longest page with several values
 
     def onward(self, page: Page, last: Any) -> Any:
         """The value that the next page is asked for from."""
@@ -202,6 +207,9 @@ class _Ties(msgspec.Struct):
             )
         # more rows with the one value of the page before may have been left out
         self.doubt, self.alone = self.alone, ""
+        is_same = values == [last] * len(values)
+        self.found = found
+        self.is_end = is_same and _by_flag(self.pager, page) != "more"
         is_id = list(map(str, values)) == list(page.keys)
         self.tied = self.tied or (bool(page.keys) and not is_id)
         return self._before(values, last) if self.tied else found
@@ -209,10 +217,11 @@ class _Ties(msgspec.Struct):
     def _before(self, values: Sequence[Any], last: Any) -> Any:
         """The value before the last one, so that all rows with that come together."""
         found = values[-1]
-        before = [value for value in values if value not in (found, last)]
+        before = [value for value in values if value != found]
         if before:
             self.longest = max(self.longest, len(values))
-            return before[-1]
+            # where the page begins with the rows of the value itself, the next one will, too
+            return found if before[0] == last else before[-1]
 
         said = f"a whole page of rows has one {self.pager.next}, {found!s:.40}"
         # pages may be shorter than they are asked to be
@@ -367,6 +376,11 @@ def _further_rows(
     total = _total(pager, page)
     if total is not None:
         return _by_total(pager, page, count, total, reached)
+    return _by_flag(pager, page)
+
+
+def _by_flag(pager: Pager, page: Page) -> FurtherRows:
+    """The same of an answer that just says whether there are more."""
     more = dig(page.body, path_of(pager.more)) if pager.more else None
     if more is None:
         return ""

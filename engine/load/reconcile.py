@@ -404,6 +404,7 @@ def _by_key(
             found.setdefault(waiting[value], keyed[value])
         if len(found) == len(group):
             return found, {}
+        # `_near` looks at each one's age: this is to keep no table of people's in memory
         bare += [
             row
             for row in _of_nobody(look, key, rows)

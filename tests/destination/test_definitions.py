@@ -187,7 +187,7 @@ def test_an_option_that_was_renamed_is_news_once() -> None:
 def test_an_option_with_other_blanks_is_ours_unless_there_are_two() -> None:
     """Two options that differ from a label by blanks alone are told apart by nobody: the label is missing."""
     one = match_options(["Gold rush"], (), CUSTOM, None, with_options(**{"Gold  rush": 1}))
-    two = match_options(["Gold rush"], (), CUSTOM, None, with_options(**{"Gold  rush": 1, "Gold rush ": 2, "Gold   rush": 3}))
+    two = match_options(["Gold rush"], (), CUSTOM, None, with_options(**{"Gold  rush": 1, "Gold   rush": 2}))
     assert (one.missing, one.ids["Gold rush"]) == ((), 1)
     assert two.missing == ("Gold rush",)
 

@@ -97,13 +97,13 @@ def test_after_a_sample_nothing_beyond_it_is_looked_at(serve: Serve, tmp_path: P
 
 def test_after_several_samples_all_failures_are_retried(serve: Serve, tmp_path: Path) -> None:
     """Which records an earlier sample chose is not kept: what failed in it is retried too."""
-    trial = start(serve, tmp_path)
-    trial.platform.before.append(odd.refusing("POST", "companies", name="Firm 1"))
+    trial = firms_and_people(serve, tmp_path, 60)
+    trial.platform.before.append(odd.refusing("POST", "contacts", name="Person 40"))
     (tmp_path / UNGATED).touch()
-    trial.run("--sample", code=1)
-    trial.run("--sample", "1", code=None)
+    assert trial.run("--sample", "200", code=1)["verdict"]["failed"] == 1
+    trial.run("--sample", "6", code=1)
     trial.platform.before.clear()
-    retried(trial, 3)
+    retried(trial, 1)
 
 
 def test_what_was_taken_for_another_record_is_retried_when_somebody_asks(serve: Serve, tmp_path: Path) -> None:
