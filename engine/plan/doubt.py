@@ -14,7 +14,9 @@ from engine.store.links import Draft
 from engine.values import digest
 
 # what to do where no row is the record's
-ONCE_MORE = "`etl run SPEC --failed --yes` sends it once more, and all others in doubt"
+ONCE_MORE = (
+    "`etl run SPEC --failed --yes` sends it once more, and all others in doubt"
+)
 TAKEN = "it takes the two for one"
 # a row was made, but as which is not to be found out
 UNTOLD = "its row was made, but the answer does not say which of its rows it is"
