@@ -56,7 +56,7 @@ def _rows(
     if listing.ids_of or listing.parent:
         yield from rows_below(run.destination, resource, parents)
     elif since is not None:
-        yield from recent(run.destination, resource, since)
+        yield from recent(run.destination, resource, since, changed=True)
     else:
         yield from (page.rows for page in run.destination.pages(resource.name))
 

@@ -11,12 +11,13 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import structs
 
-from engine.connector.model import Operation, Resource
+from engine.connector.model import Resource
 from engine.errors import Forbidden, RequestRejected, UnsafePlan
 from engine.extract.hydrate import own_row
 from engine.extract.records import (
     Keyed,
     alive,
+    by_change,
     cursors_of,
     entries,
     filtered,
@@ -111,11 +112,11 @@ def _mapped(run: Run) -> set[str]:
 def _collection(
     run: Run, name: str, fields: Names, cursor: Cursor, whole: bool
 ) -> Changes:
-    operation = run.collection(name).listing
+    resource = run.collection(name)
     fields = tuple(sorted({*fields, *cursor.indexed}))
     with run.store.begin() as connection:
         distrusted = tally_of(connection, name).missed
-    how: How = "full" if whole or distrusted else _cheapest(operation)
+    how: How = "full" if whole or distrusted else _cheapest(resource)
     try:
         changes = _take(run, name, fields, cursor, how)
         left_out = _left_out(run, name) if changes.how != "full" else []
@@ -128,14 +129,16 @@ def _collection(
         return Changes(name, how)
     except RequestRejected:
         # The filter is refused for this collection, whatever the connector says.
-        how = "newest first" if operation.newest_first else "full"
+        how = _by_order(resource)
         return _take(run, name, fields, cursor, how)
 
 
-def _cheapest(operation: Operation) -> How:
-    if operation.since:
-        return "filter"
-    return "newest first" if operation.newest_first else "full"
+def _cheapest(resource: Resource) -> How:
+    return "filter" if resource.listing.since else _by_order(resource)
+
+
+def _by_order(resource: Resource) -> How:
+    return "newest first" if by_change(resource) else "full"
 
 
 def _left_out(run: Run, name: str) -> list[str]:
@@ -217,7 +220,7 @@ def _take(
         )
         earlier = structs.replace(earlier, newest=unproven)
         ended = page.last or (
-            newest_first and reaches(page.rows, resource.modified, since)
+            newest_first and reaches(page.rows, resource, since)
         )
         with run.store.begin() as connection:
             tally = tallied(

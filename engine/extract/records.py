@@ -356,10 +356,14 @@ def entries(
 
 
 def recent(
-    client: Client, resource: Resource, since: float, proof: bool = False
+    client: Client,
+    resource: Resource,
+    since: float,
+    proof: bool = False,
+    changed: bool = False,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Pages that hold every row made or changed since a moment of the platform's clock:
-    filtered, newest first, or all.
+    """Pages that hold every row made since a moment of the platform's clock, with `changed` every
+    row changed since as well: filtered, newest first, or all.
 
     A moment that is not over yet comes from a clock that was ahead: what it was is not known,
     so all rows are read. With `proof`, raises Unavailable for a page without a body: it does not
@@ -368,12 +372,13 @@ def recent(
     operation = resource.listing
     known = since <= client.now()
     params = filtered(operation, since) if known else {}
-    newest = known and bool(operation.newest_first) and not operation.since
+    ordered = bool(operation.newest_first) and not operation.since
+    newest = known and ordered and (by_change(resource) or not changed)
     for page in client.pages(resource.name, params, newest_first=newest):
         if proof and page.silent:
             raise silence(client.connector.title, resource.name)
         yield page.rows
-        if newest and reaches(page.rows, resource.created, since):
+        if newest and reaches(page.rows, resource, since):
             return
 
 
@@ -422,12 +427,29 @@ def rows_now(
     return found
 
 
-def reaches(rows: Iterable[Row], name: str, since: float) -> bool:
-    """Whether a page of a list, newest first, holds a row older than the moment; one without a
-    stamp proves nothing.
+def by_change(resource: Resource) -> bool:
+    """Whether the order of the newest first is that of changes: it names their field."""
+    name = _letters(resource.modified.rpartition(".")[2])
+    return name != "" and name in _letters(str(resource.listing.newest_first))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def reaches(rows: Iterable[Row], resource: Resource, since: float) -> bool:
+    """Whether a page of a list, newest first, holds a row from before the moment; one without a
+    stamp proves nothing, nor does one that was made before and changed since: it may stand there
+    for its change.
     """
-    place = segments(name)
-    return any((moment(dig(row, place)) or since) < since for row in rows)
+    created = "" if by_change(resource) else resource.created
+    places = [segments(name) for name in (created, resource.modified) if name]
+    for row in rows:
+        stamps = [moment(dig(row, place)) for place in places]
+        told = [one for one in stamps if one is not None]
+        if told and max(told) < since:
+            return True
+    return False
 
 
 def filtered(operation: Operation, since: float) -> dict[str, Any]:

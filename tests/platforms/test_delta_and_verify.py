@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
-from tests.platforms.platform import Answer, Platform, Request, Row
+from tests.platforms.platform import Answer, Platform, Request, Row, page
 from tests.platforms.project import (
     Project,
     attention,
@@ -860,3 +862,48 @@ def test_an_update_that_answers_with_another_row_keeps_its_own(named: int, serve
     assert trial.links("contacts") == before
     trial.rollback(code=0)
     assert platform.tables["contacts"] == [theirs]
+
+
+@pytest.mark.parametrize("order", ["-id", "-updated"], ids=["of creation", "of changes"])
+def test_a_row_that_came_to_need_another_since_the_plan_keeps_it(order: str, serve: Serve, tmp_path: Path) -> None:
+    """An old contact of people's, which a page of newer ones stands before in a list by creation, moves to a company that is
+    about to be deleted: the company stays.
+    """
+    trial = firms_and_people(serve, tmp_path)
+    spec = trial.spec()
+    spec["objects"]["companies"]["on_delete"] = "delete"
+    spec["objects"]["contacts"]["fields"].pop("company")
+    trial.write_spec(spec)
+    path = tmp_path / "destination.yaml"
+    destination = json.loads(path.read_text(encoding="utf-8"))
+    resource = destination["resources"]["contacts"]
+    resource["fields"] |= {key: {"type": "datetime", "writable": False} for key in ("made", "updated")}
+    resource |= {"created": "made", "modified": "updated"}
+    resource["list"]["newest_first"] = {"sort": order}
+    path.write_text(json.dumps(destination), encoding="utf-8")
+    old = dict.fromkeys(("made", "updated"), "2020-02-02T10:00:00Z")
+    theirs = [{"id": number, "name": f"Theirs {number}", **old} for number in range(500, 530)]
+    tables = trial.platform.tables
+
+    def sorted_(platform: Platform, request: Request) -> Answer | None:
+        if request.method != "GET" or request.parts != ["contacts"] or "sort" not in request.query:
+            return None
+        rows = sorted(tables["contacts"], key=lambda row: (str(row.get(order[1:], "")), row["id"]), reverse=True)
+        return Answer(200, page(rows, request.query))
+
+    trial.platform.before.append(sorted_)
+    trial.full(code=0)
+    tables["contacts"] += theirs
+    company = trial.links("companies")["firms/1"]
+    tables["firms"][1]["name"] = "Firm 2, changed"
+    del tables["firms"][0]
+
+    def moving(_: Platform, request: Request) -> None:
+        if request.writes("companies"):
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            theirs[0] |= {"company": int(company), "updated": now}
+
+    trial.platform.before.append(moving)
+    trial.delta("--deletions", "--yes")
+    assert theirs[0]["company"] == int(company)
+    assert trial.platform.find("companies", company)

@@ -885,6 +885,21 @@ def test_a_list_that_leaves_out_known_rows_is_read_as_a_whole(
     assert len([one for one in made.platform.log if mark in one.query]) == asked
 
 
+def test_an_order_of_creation_shows_no_changes(serve: Serve, tmp_path: Path) -> None:
+    """A list that puts first what was made last has an old row that was changed at its end: a delta reads it as a whole."""
+    made = trial(serve, tmp_path, days(numbered(25)), newest_first={"order": "-id"})
+
+    def made_last_first(platform: Platform, request: Request) -> Answer | None:
+        rows = platform.tables["people"]
+        return Answer(200, page(rows[::-1] if "order" in request.query else rows, request.query))
+
+    made.platform.before.append(listing(made_last_first))
+    made.full(code=0)
+    made.platform.tables["people"][2] |= {"name": "Somebody else", "updated": stamp(timedelta(0))}
+    made.delta(code=0)
+    assert "Somebody else" in names(made)
+
+
 def test_a_filter_that_brings_what_is_known_is_trusted(serve: Serve, tmp_path: Path) -> None:
     """Rows that were deleted since the run speak against no filter; the list is not read as a whole."""
     made = trial(serve, tmp_path, days(numbered(25)), since="since", read={"get": "/people/{id}"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -304,6 +305,43 @@ def test_a_creation_in_doubt_is_found_by_any_zone(zone: int, serve: Serve, tmp_p
     platform.after.append(stamped)
     made.etl("run", "--sample", "100")
     assert len(platform.tables["contacts"]) == 30
+
+
+def test_a_creation_in_doubt_is_found_behind_rows_that_people_change(serve: Serve, tmp_path: Path) -> None:
+    """A list that shows first what was changed last begins with old rows that people are at: the row of a lost answer, a page
+    further down, is found and not made twice.
+    """
+    old = {"created": "2020-02-02T10:00:00Z", "updated": "2020-02-02T10:00:00Z"}
+    theirs = [{"id": number, "name": f"Client {number}", "email": f"c{number}@example.com", **old} for number in range(200, 215)]
+    platform = serve(people=[person(1)], contacts=theirs)
+    made = contacts(tmp_path, platform)
+    path = tmp_path / "destination.yaml"
+    destination = json.loads(path.read_text(encoding="utf-8"))
+    resource = destination["resources"]["contacts"]
+    resource["fields"]["updated"] = {"type": "datetime", "writable": False}
+    resource["modified"] = "updated"
+    resource["list"]["newest_first"] = {"sort": "-updated"}
+    path.write_text(json.dumps(destination), encoding="utf-8")
+
+    def changed_last_first(there: Platform, request: Request) -> Answer | None:
+        if request.method != "GET" or "sort" not in request.query:
+            return None
+        rows = sorted(there.tables["contacts"], key=lambda row: str(row["updated"]), reverse=True)
+        return Answer(200, page(rows, request.query))
+
+    def at_work(there: Platform, request: Request, answer: Answer) -> Answer:
+        if not request.creates("contacts"):
+            return answer
+        now = datetime.now(UTC)
+        there.tables["contacts"][-1] |= dict.fromkeys(("created", "updated"), now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        for row in there.tables["contacts"][:-1]:
+            row["updated"] = (now + timedelta(seconds=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return replace(answer, cut=len(there.tables["contacts"]) == 16)
+
+    platform.before.append(changed_last_first)
+    platform.after.append(at_work)
+    made.full(code=None)
+    assert len(platform.tables["contacts"]) == 16
 
 
 # -- what is learned of a platform, where it is cut off

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine.connector.model import Operation, Resource
 from engine.extract.records import (
     LAG,
     OVERLAP,
+    by_change,
     keyed,
     reaches,
     stamp,
@@ -32,7 +34,30 @@ MOMENT = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
 def test_a_row_without_a_stamp_does_not_end_a_reading(stamps: list[str | None], there: bool) -> None:
     """Newest first, a page reaches older rows only where a row says that it is older."""
     assert stamp(MOMENT, "space") == "2026-09-21 14:13:20"
-    assert reaches([{"changed": text} if text is not None else {} for text in stamps], "changed", MOMENT) is there
+    assert reaches([{"changed": text} if text is not None else {} for text in stamps], ordered("-changed"), MOMENT) is there
+
+
+def ordered(by: str) -> Resource:
+    """A resource whose list has this order, newest first."""
+    listed = Operation("GET", "/rows", newest_first={"sort": by})
+    return Resource("rows", {"list": listed}, {}, created="made", modified="changed")
+
+
+@pytest.mark.parametrize(
+    ("by", "made", "changed", "there"),
+    [
+        ("id DESC", "2026-09-20 10:00:00", None, True),
+        ("id DESC", "2026-09-20 10:00:00", "2026-09-20 10:00:00", True),
+        ("id DESC", "2026-09-20 10:00:00", "2026-09-21 15:00:00", False),
+        ("Changed:desc", "2026-09-20 10:00:00", None, False),
+        ("Changed:desc", "2026-09-20 10:00:00", "2026-09-20 10:00:00", True),
+        ("Changed:desc", "2026-09-20 10:00:00", "2026-09-21 15:00:00", False),
+    ],
+)
+def test_an_old_row_that_people_changed_does_not_end_a_reading(by: str, made: str, changed: str | None, there: bool) -> None:
+    """In an order of changes it stands before rows that were made later, and a row without a change may stand anywhere."""
+    assert reaches([{"made": made, "changed": changed}], ordered(by), MOMENT) is there
+    assert by_change(ordered(by)) is (by == "Changed:desc")
 
 
 @pytest.mark.parametrize(

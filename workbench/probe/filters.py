@@ -16,7 +16,7 @@ from msgspec import structs
 from engine.connector.model import PLACE, Operation, Resource
 from engine.connector.pagination import path_of
 from engine.errors import RequestRejected, Unavailable
-from engine.extract.records import filtered
+from engine.extract.records import by_change, filtered
 from engine.values import dig, segments, word
 from workbench.probe.found import (
     Finding,
@@ -341,9 +341,9 @@ def _newest(probe: Probe, resource: Resource) -> Finding:
             text,
             "name the parameter that sorts, newest first",
         )
-    return confirmed(
-        f"list {resource.name}", "newest_first", f"falls by {falling[0]}"
-    )
+    kind = "changes" if by_change(resource) else "creation"
+    detail = f"falls by {', '.join(falling)}; taken for an order of {kind}"
+    return confirmed(f"list {resource.name}", "newest_first", detail)
 
 
 def _rank(value: Any) -> float | None:
