@@ -179,9 +179,11 @@ def tallied(
 
 
 def _stamps(resource: Resource, found: Iterable[Record]) -> dict[str, float]:
-    """When records were changed last, by their keys, where they say so."""
+    """When records were changed last, or else made, by their keys, where they say so."""
     stamps = {
-        record.key: moment_in(record, resource.modified) for record in found
+        record.key: moment_in(record, resource.modified)
+        or moment_in(record, resource.created)
+        for record in found
     }
     return {key: one for key, one in stamps.items() if one is not None}
 

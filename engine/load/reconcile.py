@@ -8,6 +8,7 @@ named the wrong row. No mark is left in a text that people read (docs/decisions/
 
 from __future__ import annotations
 
+import math
 from collections.abc import (
     Callable,
     Collection,
@@ -64,6 +65,7 @@ from engine.store.journal import (
     entries,
     failed_creations,
     last_settled,
+    made_since,
     mark,
     settle,
 )
@@ -682,9 +684,28 @@ def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
         yield from rows_below(look.run.destination, look.resource, named)
     else:
         since = min(entry.at for entry in group) - MARGIN - _lag(look)
-        yield from recent(
-            look.run.destination, look.resource, since, proof=True
-        )
+        yield from _recent(look, since)
+
+
+def _recent(look: _Look, since: float) -> Iterator[Sequence[Row]]:
+    """The rows made since a moment; all, where what is asked for that shows none of those that are
+    known: there are platforms that stamp a row once it is changed.
+    """
+    client, listing = look.run.destination, look.resource.listing
+    with look.run.store.begin() as connection:
+        fresh = made_since(connection, look.resource.name, since)
+    pages = recent(client, look.resource, since, proof=True)
+    if not (listing.since or listing.newest_first):
+        yield from pages
+        return
+
+    id_of, shown = look.resource.id_of, set[str]()
+    for rows in pages:
+        yield rows
+        shown.update(map(id_of, rows))
+    if fresh.isdisjoint(shown):
+        for rows in recent(client, look.resource, math.inf, proof=True):
+            yield [row for row in rows if id_of(row) not in shown]
 
 
 def _lag(look: _Look) -> float:

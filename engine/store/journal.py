@@ -26,6 +26,7 @@ from engine.values import batches
 
 OPEN = ("intent", "doubt")
 RUNNING = "running"
+LATEST = 100  # rows made last that stand for all of their time
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -467,6 +468,24 @@ def creations_of_rows(
     )
     found = _entries(connection, _CREATED, *rows)
     return {entry.dest_id: entry for entry in found}
+
+
+def made_since(
+    connection: sa.Connection, resource: str, since: float
+) -> set[str]:
+    """The ids of rows of a resource made since a moment, the latest of them."""
+    query = (
+        sa.select(journal.c.dest_id)
+        .where(
+            journal.c.resource == resource,
+            journal.c.action == "create",
+            journal.c.state == "done",
+            journal.c.at >= since,
+        )
+        .order_by(journal.c.id.desc())
+        .limit(LATEST)
+    )
+    return set(connection.execute(query).scalars())
 
 
 def unproven_deletions(connection: sa.Connection) -> list[Entry]:

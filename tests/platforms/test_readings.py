@@ -885,6 +885,30 @@ def test_a_list_that_leaves_out_known_rows_is_read_as_a_whole(
     assert len([one for one in made.platform.log if mark in one.query]) == asked
 
 
+def test_rows_without_a_change_prove_a_filter_by_when_they_were_made(serve: Serve, tmp_path: Path) -> None:
+    """A platform that stamps a row once it is changed leaves new ones out of a filter: the first delta finds that it left out
+    rows that are known, and reads all.
+    """
+    people = [row | {"made": row["updated"], "updated": None} for row in days(numbered(25))]
+    made = trial(serve, tmp_path, people, since="since")
+    path = tmp_path / "source.yaml"
+    source = json.loads(path.read_text(encoding="utf-8"))
+    source["resources"]["people"]["fields"]["made"] = "datetime"
+    source["resources"]["people"]["created"] = "made"
+    path.write_text(json.dumps(source), encoding="utf-8")
+
+    def changed(platform: Platform, request: Request) -> Answer | None:
+        bound = request.query.get("since", "")
+        rows = [row for row in platform.tables["people"] if not bound or (row["updated"] or "") >= bound]
+        return Answer(200, page(rows, request.query))
+
+    made.platform.before.append(listing(changed))
+    made.full(code=0)
+    made.platform.tables["people"].append({"id": 90, "name": "A new one", "made": stamp(timedelta(0)), "updated": None})
+    assert "left out" in texts(made.delta(code=1))
+    assert "A new one" in names(made)
+
+
 def test_an_order_of_creation_shows_no_changes(serve: Serve, tmp_path: Path) -> None:
     """A list that puts first what was made last has an old row that was changed at its end: a delta reads it as a whole."""
     made = trial(serve, tmp_path, days(numbered(25)), newest_first={"order": "-id"})

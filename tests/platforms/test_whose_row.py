@@ -344,6 +344,36 @@ def test_a_creation_in_doubt_is_found_behind_rows_that_people_change(serve: Serv
     assert len(platform.tables["contacts"]) == 16
 
 
+@pytest.mark.parametrize("asked", [{"since": "since"}, {"newest_first": {"sort": "-updated"}}], ids=["filter", "order"])
+def test_a_creation_in_doubt_is_found_where_fresh_rows_have_no_stamp(asked: Any, serve: Serve, tmp_path: Path) -> None:
+    """A platform stamps a row once it is changed: no filter and no order of changes shows a fresh one, as other rows of this
+    run prove, and all are looked through.
+    """
+    old = {"created": "2020-02-02T10:00:00Z", "updated": "2020-02-02T10:00:00Z"}
+    theirs = [{"id": number, "name": f"Client {number}", "email": f"c{number}@example.com", **old} for number in range(200, 215)]
+    platform = serve(people=[person(number) for number in range(1, 6)], contacts=theirs)
+    made = contacts(tmp_path, platform)
+    path = tmp_path / "destination.yaml"
+    destination = json.loads(path.read_text(encoding="utf-8"))
+    resource = destination["resources"]["contacts"]
+    resource["fields"]["updated"] = {"type": "datetime", "writable": False}
+    resource["modified"] = "updated"
+    resource["list"] |= asked
+    path.write_text(json.dumps(destination), encoding="utf-8")
+
+    def stamped_alone(there: Platform, request: Request) -> Answer | None:
+        if request.method != "GET" or not {"since", "sort"} & request.query.keys():
+            return None
+        rows = sorted(there.tables["contacts"], key=lambda row: row.get("updated", ""), reverse=True)
+        shown = [row for row in rows if row.get("updated", "") >= request.query.get("since", "")]
+        return Answer(200, page(shown, request.query))
+
+    platform.before.append(stamped_alone)
+    platform.after.append(lambda there, request, answer: replace(answer, cut=request.creates("contacts") and len(there.tables["contacts"]) == 18))
+    made.full(code=None)
+    assert len(platform.tables["contacts"]) == 20
+
+
 # -- what is learned of a platform, where it is cut off
 
 
