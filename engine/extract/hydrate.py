@@ -17,7 +17,7 @@ from msgspec import structs
 
 from engine.connector.model import Connector, Resource
 from engine.errors import RequestRejected, UnsafePlan
-from engine.extract.records import entries, usable_id
+from engine.extract.records import entries, other_id, usable_id
 from engine.language.dependencies import fields_read, needed
 from engine.language.model import Spec
 from engine.session import Run
@@ -149,9 +149,9 @@ def _fault(
     """Why what was read is not the record's own row; "" where it is."""
     if row is None:
         return "there is no such row by itself – was it deleted meanwhile?"
+    if other := other_id(kind, row, record.id):
+        return f"the answer is another row, {other}"
     shown = usable_id(kind, row)
-    if shown and shown.casefold() != record.id.casefold():
-        return f"the answer is another row, {shown}"
     # a read adds the fields that an id is made of
     added = kind.id_fields if len(kind.id_fields) > 1 else ()
     proof = {*record.body, *fields}.difference(added) if shown else fields

@@ -424,9 +424,16 @@ def rows_now(
     if "read" in resource.operations and listing and listing.ids:
         for row_id in sorted(bodies.keys() - found.keys()):
             row = client.read(resource.name, row_id)
-            if row is not None:
+            # the id of a row that was merged may lead to the one that survived
+            if row is not None and not other_id(resource, row, row_id):
                 found[row_id] = row
     return found
+
+
+def other_id(resource: Resource, row: Row, row_id: str) -> str:
+    """The id that a row shows, where that is not the one it was asked by; else ""."""
+    shown = usable_id(resource, row)
+    return shown if shown.casefold() != row_id.casefold() else ""
 
 
 def by_change(resource: Resource) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from tests.platforms import oddities as odd
 from tests.platforms.conftest import Serve
 from tests.platforms.fields import TABLE, TAX, checking, connector, defining
-from tests.platforms.platform import Answer, Platform, Request, Row
+from tests.platforms.platform import Answer, Platform, Request, Row, page
 from tests.platforms.project import (
     UNGATED,
     Project,
@@ -186,21 +186,38 @@ def test_a_rollback_takes_a_row_of_ours_for_its_own_record(
     assert trial.platform.tables["contacts"] == []
 
 
+def listing_ids(platform: Platform, request: Request) -> Answer | None:
+    """A list of companies shows the rows whose ids it is asked for."""
+    if request.parts != ["companies"] or "ids" not in request.query:
+        return None
+    wanted = request.query["ids"].split(",")
+    rows = [row for row in platform.tables["companies"] if str(row["id"]) in wanted]
+    return Answer(200, page(rows, request.query))
+
+
 @WHOSE
+@pytest.mark.parametrize("ids", [False, True], ids=["by itself", "by a list of ids"])
 def test_a_rollback_by_the_old_id_spares_the_survivor(
-    whose: str, serve: Serve, tmp_path: Path
+    ids: bool, whose: str, serve: Serve, tmp_path: Path
 ) -> None:
     """On a platform where the id of the row that went leads to the survivor, for a deletion as well,
-    a survivor that is people's, or that they have edited, is there after a rollback.
+    a survivor that is people's, or that they have edited, is there after a rollback; the merge is
+    reported before.
     """
     trial = firms(serve, tmp_path)
+    if ids:
+        path = tmp_path / "destination.yaml"
+        known = json.loads(path.read_text(encoding="utf-8"))
+        known["resources"]["companies"]["list"]["ids"] = "ids"
+        path.write_text(json.dumps(known), encoding="utf-8")
+        trial.platform.before.append(listing_ids)
     for row in trial.platform.tables["firms"]:
         row["phone"] = "600000000"
     trial.full()
     gone = trial.platform.one("companies", name="Firm 1")["id"]
     kept = merge(trial.platform, whose)
     trial.platform.before.append(odd.redirecting("companies", gone, kept["id"]))
-    trial.verify(code=1)
+    assert TOLD in texts(trial.verify(code=1))
     kept["note"] = "ours is theirs"
     trial.rollback()
     assert kept in trial.platform.tables["companies"]
