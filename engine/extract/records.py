@@ -327,7 +327,8 @@ def _says_so(run: Run, resource: Resource, row: Row) -> bool:
 def is_deleted(run: Run, name: str, key: str) -> bool:
     """Whether a row that its list no longer holds is deleted in the source.
 
-    One that nobody may look at is not, which is reported; one that cannot be read by itself is.
+    One that nobody may look at is not, which is reported; one that cannot be read by itself is, and
+    one whose id leads to another row, as after a merge.
     """
     if "read" not in run.collection(name).operations:
         return True
@@ -339,7 +340,9 @@ def is_deleted(run: Run, name: str, key: str) -> bool:
             f" deleted: {error}"
         )
         return False
-    return row is None or not alive(run, name, [row])
+    if row is None or other_id(run.collection(name), row, id_in(key)):
+        return True
+    return not alive(run, name, [row])
 
 
 def entries(

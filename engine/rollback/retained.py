@@ -24,6 +24,7 @@ from engine.destination.rows import (
     load_definitions,
 )
 from engine.destination.written import bodies_written
+from engine.extract.records import other_id
 from engine.load.standing import rows_of
 from engine.session import Run
 from engine.store.journal import (
@@ -49,6 +50,7 @@ RowId = tuple[str, str]  # resource and id
 Values = frozenset[tuple[str, str]]
 
 HIDDEN = "people have put it where lists do not show it"
+MOVED = "its id leads to row {}, as after a merge"
 UNSEEN = "it could not be looked at: the platform answers without a row"
 OF_ANOTHER = "people merged a row of another run into it"
 UNLISTED = "it could not be looked at: the list shows none of our rows, and none can be read"
@@ -292,7 +294,10 @@ def _check_one(look: _Look, entry: Entry) -> None:
     if state == "unclear":
         _keep_unseen(look, entry, UNSEEN)
     elif state == "there":
-        look.keep((resource, entry.dest_id), HIDDEN)
+        kind = look.run.resource(resource)
+        other = other_id(kind, row, entry.dest_id)
+        reason = MOVED.format(other) if other else HIDDEN
+        look.keep((resource, entry.dest_id), reason)
         _hold_for(look, entry, row)
 
 

@@ -607,6 +607,16 @@ def test_deletions_stand_in_the_summary(serve: Serve, tmp_path: Path) -> None:
     assert names(trial.platform) == everybody() - {"Person 2", "Person 3"}
 
 
+def test_a_record_that_was_merged_in_the_source_is_gone(serve: Serve, tmp_path: Path) -> None:
+    """Its id leads to the one that survived, and no list shows it: that is a deletion like any other."""
+    trial = contacts(serve, tmp_path, on_delete="delete")
+    trial.full(code=0)
+    del trial.platform.tables["people"][1]
+    trial.platform.before.append(odd.redirecting("people", 2, 1))
+    assert trial.delta("--deletions", code=0)["verdict"]["deleted"] == 1
+    assert names(trial.platform) == everybody() - {"Person 2"}
+
+
 def test_a_row_that_people_edited_is_not_deleted(serve: Serve, tmp_path: Path) -> None:
     """A row whose record was deleted stays where people have touched it, and is named."""
     trial = contacts(serve, tmp_path, on_delete="delete")

@@ -219,7 +219,8 @@ def test_a_rollback_by_the_old_id_spares_the_survivor(
     trial.platform.before.append(odd.redirecting("companies", gone, kept["id"]))
     assert TOLD in texts(trial.verify(code=1))
     kept["note"] = "ours is theirs"
-    trial.rollback()
+    reasons = [reason for _, key, reason in trial.rollback()["kept"] if key == "firms/1"]
+    assert reasons == [f"its id leads to row {kept['id']}, as after a merge"]
     assert kept in trial.platform.tables["companies"]
 
 
