@@ -85,6 +85,8 @@ from engine.values import grouped, is_empty, leaves, links_in, without
 
 MARGIN = 600.0  # seconds our clock and the platform's may differ
 FEW = 3  # rows that a reason names
+# waits for a list that lags, in times of what the connector says
+LAGS = (1, 2, 4)
 BY_HAND = (
     "if it is, give it the record's values, or remove it, and run again; if it is not,"
     f" {ONCE_MORE}"
@@ -138,7 +140,7 @@ def reconcile(run: Run) -> Reconciled:
         look = _Look(run, codec_now(run, name))
         held: Held = {}
         if action == "create":
-            committed, held = _created(look, group)
+            committed, held = _created_late(look, group)
         else:
             committed = _LOOKERS[action](look, group)
         for entry in group:
@@ -157,6 +159,7 @@ class _Look(msgspec.Struct, frozen=True):
 
     run: Run
     codec: RowCodec
+    is_last: bool = False  # a list that lags is not waited for any more
 
     @property
     def resource(self) -> Resource:
@@ -341,6 +344,23 @@ def _by_options(
 
 
 # -- creations
+
+
+class _Lagging(Exception):
+    """A list does not show yet what else was made lately."""
+
+
+def _created_late(
+    look: _Look, group: Sequence[Entry]
+) -> tuple[Committed, Held]:
+    """The same as `_created`, looked at until the list is no longer behind, or for long enough."""
+    lag = look.run.destination.connector.connection.reconcile_after
+    for times in LAGS:
+        try:
+            return _created(look, group)
+        except _Lagging:
+            look.run.clock.sleep(lag * times)
+    return _created(structs.replace(look, is_last=True), group)
 
 
 def _created(look: _Look, group: Sequence[Entry]) -> tuple[Committed, Held]:
@@ -690,22 +710,38 @@ def _rows_since(look: _Look, group: Sequence[Entry]) -> Iterator[Sequence[Row]]:
 def _recent(look: _Look, since: float) -> Iterator[Sequence[Row]]:
     """The rows made since a moment; all, where what is asked for that shows none of those that are
     known: there are platforms that stamp a row once it is changed.
-    """
-    client, listing = look.run.destination, look.resource.listing
-    with look.run.store.begin() as connection:
-        fresh = made_since(connection, look.resource.name, since)
-    pages = recent(client, look.resource, since, proof=True)
-    if not (listing.since or listing.newest_first):
-        yield from pages
-        return
 
-    id_of, shown = look.resource.id_of, set[str]()
-    for rows in pages:
+    Raises _Lagging at the end, where the list does not show yet what was made lately.
+    """
+    client, resource = look.run.destination, look.resource
+    is_asked = resource.listing.since or resource.listing.newest_first
+    with look.run.store.begin() as connection:
+        fresh = made_since(connection, resource.name, since)
+    unseen, shown = set(fresh), set[str]()
+    for rows in recent(client, resource, since, proof=True):
         yield rows
-        shown.update(map(id_of, rows))
-    if fresh.isdisjoint(shown):
-        for rows in recent(client, look.resource, math.inf, proof=True):
-            yield [row for row in rows if id_of(row) not in shown]
+        ids = set(map(resource.id_of, rows))
+        unseen -= ids
+        shown |= ids if is_asked else set()
+
+    if is_asked and len(unseen) == len(fresh):
+        for rows in recent(client, resource, math.inf, proof=True):
+            unseen -= set(map(resource.id_of, rows))
+            yield [row for row in rows if resource.id_of(row) not in shown]
+    if not look.is_last and _lags(
+        look, [one for one in fresh if one in unseen]
+    ):
+        raise _Lagging
+
+
+def _lags(look: _Look, unseen: Sequence[str]) -> bool:
+    """Whether a list is behind: rows of ours that it does not show can be read."""
+    resource, latest = look.resource, unseen[:FEW]
+    if not latest or not can_look(resource):
+        return False
+    bodies: dict[str, Row] = {row_id: {} for row_id in latest}
+    there = rows_now(look.run.destination, resource, bodies)
+    return any(not row.get(resource.deleted) for row in there.values())
 
 
 def _lag(look: _Look) -> float:

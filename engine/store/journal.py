@@ -472,8 +472,8 @@ def creations_of_rows(
 
 def made_since(
     connection: sa.Connection, resource: str, since: float
-) -> set[str]:
-    """The ids of rows of a resource made since a moment, the latest of them."""
+) -> list[str]:
+    """The ids of rows of a resource made since a moment, the last first; just the latest."""
     query = (
         sa.select(journal.c.dest_id)
         .where(
@@ -485,7 +485,7 @@ def made_since(
         .order_by(journal.c.id.desc())
         .limit(LATEST)
     )
-    return set(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars())
 
 
 def unproven_deletions(connection: sa.Connection) -> list[Entry]:

@@ -344,6 +344,32 @@ def test_a_creation_in_doubt_is_found_behind_rows_that_people_change(serve: Serv
     assert len(platform.tables["contacts"]) == 16
 
 
+def test_a_creation_in_doubt_is_found_in_a_list_that_lags(serve: Serve, tmp_path: Path) -> None:
+    """The list is further behind than the connector says, as it does not show other rows of ours that can be read: it is
+    looked at until it does, and nothing is made twice.
+    """
+    platform = serve(people=[person(number) for number in range(1, 6)], contacts=[])
+    made = contacts(tmp_path, platform)
+    path = tmp_path / "destination.yaml"
+    destination = json.loads(path.read_text(encoding="utf-8"))
+    destination["connection"]["reconcile_after"] = 0.2
+    path.write_text(json.dumps(destination), encoding="utf-8")
+    born: dict[int, float] = {}
+
+    def late(_: Platform, request: Request, answer: Answer) -> Answer:
+        if request.parts != ["contacts"]:
+            return answer
+        if request.method == "POST":
+            born[answer.body["id"]] = time.monotonic()
+            return replace(answer, cut=len(born) == 3)
+        shown = [row for row in answer.body if time.monotonic() - born[row["id"]] > 0.9]
+        return replace(answer, body=shown)
+
+    platform.after.append(late)
+    made.full(code=None)
+    assert len(platform.tables["contacts"]) == 5
+
+
 @pytest.mark.parametrize("asked", [{"since": "since"}, {"newest_first": {"sort": "-updated"}}], ids=["filter", "order"])
 def test_a_creation_in_doubt_is_found_where_fresh_rows_have_no_stamp(asked: Any, serve: Serve, tmp_path: Path) -> None:
     """A platform stamps a row once it is changed: no filter and no order of changes shows a fresh one, as other rows of this
