@@ -139,6 +139,19 @@ def nearly(telling: Wanted, sent: Wanted, row: Row, codec: RowCodec) -> bool:
     return most and any(map(shows, own))
 
 
+def may_be(wanted: Wanted, row: Row, codec: RowCodec) -> bool:
+    """Whether a row, of which a list does not show all that tells rows apart, agrees as far as it
+    is shown.
+    """
+    shown = [name for name in wanted.filled if codec.shows(row, name)]
+
+    def agrees(name: str) -> bool:
+        value, live = wanted.values[name], codec.get(row, name)
+        return codec.alike(name, value, live) or begins_with(value, live)
+
+    return len(shown) < len(wanted.filled) and all(map(agrees, shown))
+
+
 def begins_with(sent: Any, live: Any) -> bool:
     """Whether a row holds the beginning of a text that was sent, as after a cut."""
     if not (isinstance(sent, str) and isinstance(live, str)):

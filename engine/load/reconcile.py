@@ -53,6 +53,7 @@ from engine.load.outcomes import (
     link_after,
     report_held,
 )
+from engine.load.summaries import Summaries
 from engine.load.writes import Answer, Outcome, Write
 from engine.plan.doubt import ASTRAY, NEAR, ONCE_MORE, is_in_doubt
 from engine.plan.merges import gone_among
@@ -137,7 +138,7 @@ def reconcile(run: Run) -> Reconciled:
 
     label = "reconciling writes in doubt"
     for (name, action), group in run.each(label, groups.items()):
-        look = _Look(run, codec_now(run, name))
+        look = _looking(run, name)
         held: Held = {}
         if action == "create":
             committed, held = _created_late(look, group)
@@ -159,6 +160,7 @@ class _Look(msgspec.Struct, frozen=True):
 
     run: Run
     codec: RowCodec
+    summaries: Summaries
     is_last: bool = False  # a list that lags is not waited for any more
 
     @property
@@ -168,6 +170,11 @@ class _Look(msgspec.Struct, frozen=True):
     def live(self, group: Iterable[Entry]) -> Mapping[str, Row]:
         """The rows these entries are about, by id."""
         return live_rows(self.run, self.resource.name, group)
+
+
+def _looking(run: Run, name: str) -> _Look:
+    codec = codec_now(run, name)
+    return _Look(run, codec, Summaries(run, codec))
 
 
 def live_rows(run: Run, name: str, found: Iterable[Entry]) -> Mapping[str, Row]:
@@ -360,6 +367,7 @@ def _created_late(
             return _created(look, group)
         except _Lagging:
             look.run.clock.sleep(lag * times)
+            look = _looking(look.run, look.resource.name)
     return _created(structs.replace(look, is_last=True), group)
 
 
@@ -417,10 +425,18 @@ def _by_key(
     """
     codec, since = look.codec, min(entry.at for entry in group) - MARGIN
     waiting = {str(codec.get(entry.body, key)): entry.id for entry in group}
+    told = [
+        structs.replace(
+            one,
+            values={**one.values, key: codec.get(entry.body, key)},
+            fields=(key, *one.fields),
+        )
+        for entry, one in zip(group, _telling(look, group), strict=True)
+    ]
     found: Committed = {}
     bare: list[Row] = []
     for page in _rows_since(look, group):
-        rows = _unlinked(look, page)
+        rows = look.summaries.completed(told, _unlinked(look, page))
         keyed = by_key(codec, key, rows)
         for value in keyed.keys() & waiting.keys():
             found.setdefault(waiting[value], keyed[value])
@@ -508,7 +524,9 @@ def _candidates(
     wanted = _telling(look, sent)
     rows: list[Row] = []
     for page in _rows_since(look, sent):
-        rows += rows_beside(look.codec, wanted, _unlinked(look, page, named))
+        free = _unlinked(look, page, named)
+        free = look.summaries.completed(wanted, free)
+        rows += rows_beside(look.codec, wanted, free)
     return wanted, rows
 
 
@@ -539,7 +557,7 @@ def check_unconfirmed(run: Run, name: str) -> None:
         links = unconfirmed_links(connection, name, 0.0)
     if not links or not can_look(resource):
         return
-    look = _Look(run, codec_now(run, name))
+    look = _looking(run, name)
     with run.store.begin() as connection:
         bodies = bodies_written(run, connection, look.codec, links)
     live = rows_now(run.destination, resource, bodies)
@@ -560,8 +578,8 @@ def _near(
     rows: Sequence[Row],
 ) -> Held:
     """Why creations are held of which a row that is nobody's may be the one they made."""
-    held = {}
-    for entry in lost if rows else ():
+    held, unread = {}, look.summaries.unread
+    for entry in lost if rows or unread else ():
         one = telling[str(entry.id)]
         whole = all_sent(one.key, entry.body, entry.draft, look.codec)
         since = entry.at - MARGIN
@@ -571,6 +589,7 @@ def _near(
             if not age_at(look.codec, entry.body, row, since)
             and nearly(one, whole, row, look.codec)
         ]
+        ids += map(look.resource.id_of, () if ids else unread)
         if ids:
             shown = ", ".join(ids[:FEW]) + (" …" if ids[FEW:] else "")
             held[entry.id] = f"{NEAR}: {shown}; {BY_HAND}"

@@ -370,6 +370,40 @@ def test_a_creation_in_doubt_is_found_in_a_list_that_lags(serve: Serve, tmp_path
     assert len(platform.tables["contacts"]) == 5
 
 
+@pytest.mark.parametrize("shown", [("id",), ("id", "name"), ("id", "phone")], ids=["ids", "names", "other fields"])
+@pytest.mark.parametrize("reads", [True, False], ids=["with a read", "without"])
+def test_a_creation_in_doubt_is_found_in_a_list_of_summaries(
+    reads: bool, shown: tuple[str, ...], serve: Serve, tmp_path: Path
+) -> None:
+    """The list shows too little of a row to tell whose it is: it is read by itself, or the creation is held and its record
+    fails; nothing is made twice.
+    """
+    theirs = [{"id": 200 + number, "name": f"Client {number}", "email": f"c{number}@example.com"} for number in range(3)]
+    platform = serve(people=[person(number) for number in range(1, 6)], contacts=theirs)
+    made = contacts(tmp_path, platform)
+    if not reads:
+        path = tmp_path / "destination.yaml"
+        destination = json.loads(path.read_text(encoding="utf-8"))
+        del destination["resources"]["contacts"]["read"]
+        path.write_text(json.dumps(destination), encoding="utf-8")
+    tries: list[int] = []
+
+    def brief(_: Platform, request: Request, answer: Answer) -> Answer:
+        if request.parts != ["contacts"]:
+            return answer
+        if request.method == "POST":
+            tries.append(1)
+            return replace(answer, cut=len(tries) == 3)
+        return replace(answer, body=[{name: row[name] for name in shown if name in row} for row in answer.body])
+
+    platform.after.append(brief)
+    report = made.full(code=None)
+    assert len(platform.tables["contacts"]) == 8 and len(tries) == 5
+    assert report["verdict"]["failed"] == (0 if reads else 1)
+    made.run(code=None)
+    assert len(platform.tables["contacts"]) == 8
+
+
 @pytest.mark.parametrize("asked", [{"since": "since"}, {"newest_first": {"sort": "-updated"}}], ids=["filter", "order"])
 def test_a_creation_in_doubt_is_found_where_fresh_rows_have_no_stamp(asked: Any, serve: Serve, tmp_path: Path) -> None:
     """A platform stamps a row once it is changed: no filter and no order of changes shows a fresh one, as other rows of this
