@@ -44,6 +44,9 @@ def main(commands: click.Group, gate: Gate) -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         _interrupted(error)
     except EtlError as error:
+        # a store cannot be closed in good order where its transaction was cut off
+        if _follows_an_interrupt(error):
+            _interrupted(error)
         end(str(error), error.exit_code)
     except BrokenPipeError:
         drop_output()
@@ -52,6 +55,14 @@ def main(commands: click.Group, gate: Gate) -> None:
         _unusable(error)
     except Exception:
         _crash()
+
+
+def _follows_an_interrupt(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _interrupted(error: BaseException) -> NoReturn:

@@ -18,7 +18,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engine.cli.options import interval, records, until
-from engine.errors import UsageError
+from engine.errors import StoreError, UsageError
 from engine.report.document import private
 from engine.store.tables import open_store
 from tests.platforms import oddities as odd
@@ -269,6 +269,20 @@ def test_a_crash_finds_a_place_for_its_details(trial: Project, monkeypatch: pyte
         monkeypatch.setattr("tempfile.tempdir", str(folder))
         done = call(trial.folder, trial.env, "status", "spec.yaml")
         assert done.code == 70 and said in done.err and "Traceback" not in done.err
+
+
+def test_an_interrupt_that_cuts_the_store_off_is_one(trial: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Ctrl-C came within a transaction, so that the end cannot be recorded, the command says that it was interrupted."""
+
+    def cut(*_: Any, **__: Any) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise StoreError("the store failed: database is locked")
+
+    monkeypatch.setattr("engine.cli.opening.load_migration", cut)
+    done = call(trial.folder, trial.env, "status", "spec.yaml")
+    assert done.code == 130 and "run the same command again to continue" in done.err
 
 
 def test_letters_that_a_stream_cannot_take(trial: Project) -> None:
