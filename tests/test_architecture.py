@@ -101,7 +101,7 @@ MAY_START_THE_SANDBOX = ("workbench.cli", "engine.cli.environment")
 VAGUE = re.compile(r"(Manager|Helper|Util|Utils|Base|Factory|Handler|Processor)$")
 UNFINISHED = re.compile(r"NotImplementedError|\bTODO\b|\bFIXME\b|\bXXX\b")
 
-BUDGET = 197_857  # tokens of engine/ without its faces: command line, reports, library. What is saved is taken off; what raises it has a page.
+BUDGET = 197_899  # tokens of engine/ without its faces: command line, reports, library. What is saved is taken off; what raises it has a page.
 # It is raised only by a page in docs/decisions/ that says what the tokens are for and why nothing else can go.
 
 READ = ("declared_etl", "engine", "fleet", "transforms", "workbench")  # under the rules of what a reader feels

@@ -494,6 +494,7 @@ def _engine(url: sa.URL, level: str) -> sa.Engine:
     engine = sa.create_engine(url)
     sa.event.listen(engine, "connect", _tuner(level))
     sa.event.listen(engine, "begin", _begin_immediate)
+    sa.event.listen(engine, "handle_error", _keep_after_interrupt)
     return engine
 
 
@@ -567,6 +568,14 @@ def _tuner(level: str) -> Callable[[Any, Any], None]:
 
 def _begin_immediate(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _keep_after_interrupt(context: sa.engine.ExceptionContext) -> None:
+    """Let a transaction that an interrupt cuts off be rolled back. A connection that is thrown away
+    instead holds the file for as long as anybody looks at the traceback.
+    """
+    if not isinstance(context.original_exception, Exception):
+        context.is_disconnect = False
 
 
 def row_of(item: msgspec.Struct, *texts: str) -> dict[str, Any]:
